@@ -1,0 +1,129 @@
+"""Untrusted image bytes in, an upright RGB picture out.
+
+Every caption and every pixel statistic in the audit comes from `decode_image`, so that the captioner, the
+detectors and the report all look at the same pixels.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Final, Literal
+
+import numpy as np
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+__all__ = ["MAX_PIXELS", "ImageError", "decode_image"]
+
+MAX_PIXELS: Final = 64_000_000
+"""Default bound on width x height: an 8000 x 8000 photo passes, and its RGB copy takes 192 MB."""
+
+_EXIF_ORIENTATION: Final = 0x0112
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class ImageError(Exception):
+    """The bytes are not an image that the audit can look at.
+
+    Attributes:
+        reason: "undecodable" (not JPEG, PNG or WebP; damaged; truncated) or "oversized" (too many pixels).
+        detail: what exactly is wrong, for the report.
+    """
+
+    def __init__(self, reason: Literal["undecodable", "oversized"], detail: str) -> None:
+        super().__init__(reason, detail)  # both in args, so that the error survives pickling between workers
+        self.reason: Literal["undecodable", "oversized"] = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.reason} image: {self.detail}"
+
+
+def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode one JPEG, PNG or WebP file; of an animation, the first frame.
+
+    Transparent pixels are composited on white, 16-bit greys are divided by 256, EXIF orientation is applied
+    and the metadata is then dropped, so that nobody downstream rotates the picture a second time.
+
+    Args:
+        data: the whole file.
+        max_pixels: the largest width x height to decode. Checked on the header, before any pixel is decoded.
+
+    Returns:
+        An image of mode "RGB" (uint8, H x W x 3) with an empty `info`.
+
+    Raises:
+        ImageError: "oversized" when the header claims more than `max_pixels`, otherwise "undecodable".
+    """
+    try:
+        image = _open(data)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow raises half a dozen types on hostile bytes; none may stop the audit
+        raise ImageError("undecodable", _describe(error)) from error
+    width, height = image.size
+    if width * height > max_pixels:
+        pixels = f"{width} x {height} = {width * height:,} pixels"
+        raise ImageError("oversized", f"{pixels}, more than the limit of {max_pixels:,}")
+    try:
+        image.load()
+        rgb = _to_rgb(image)
+    except Exception as error:
+        raise ImageError("undecodable", _describe(error)) from error
+    turn = _UPRIGHT.get(_orientation(image))
+    if turn is not None:
+        rgb = rgb.transpose(turn)
+    rgb.info = {}
+    return rgb
+
+
+def _open(data: bytes) -> ImageFile:
+    """Read the header with the one plug-in the magic bytes name.
+
+    `Image.open(formats=...)` is not used: its bomb check warns through the process-wide `warnings` state,
+    which cannot be silenced safely from decoding threads, and it refuses at a limit of its own.
+    """
+    stream = io.BytesIO(data)
+    if data.startswith(b"\xff\xd8\xff"):
+        return JpegImageFile(stream)
+    if data.startswith(b"\x89PNG\r\n\x1a\n"):
+        return PngImageFile(stream)
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return WebPImageFile(stream)
+    raise ImageError("undecodable", "empty file" if not data else "not a JPEG, PNG or WebP file")
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """A new RGB image, never the file's own object."""
+    if image.mode.startswith("I"):  # 16-bit greys; Pillow's own conversion clips at 255 instead of scaling
+        grey = np.asarray(image).astype(np.int64) >> 8
+        return Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        flat = Image.new("RGB", rgba.size, "white")
+        flat.paste(rgba, mask=rgba.getchannel("A"))
+        return flat
+    return image.convert("RGB")
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 where the EXIF block is absent or unreadable."""
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # broken metadata on sound pixels: a training loader would show the picture as stored
+        return 1
+
+
+def _describe(error: Exception) -> str:
+    return str(error) or type(error).__name__

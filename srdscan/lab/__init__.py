@@ -1,0 +1,1 @@
+"""Experiments: victims, metrics, peers."""
