@@ -17,7 +17,7 @@ from PIL import Image
 from torch import nn
 from transformers import GPT2Config, PreTrainedTokenizerBase, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
 
-from srdscan.captioners.grid_encoder import BACKBONE_CHANNELS, GridEncoderConfig, Lite0Backbone
+from srdscan.captioners.grid_encoder import GridEncoder, Lite0Backbone
 
 MAX_CAPTION_TOKENS = 32
 
@@ -83,8 +83,10 @@ def extract_features(backbone: Lite0Backbone, images: Iterable[Image.Image], bat
     return torch.cat(out)
 
 
-def new_captioner(tokenizer: PreTrainedTokenizerBase, seed: int, layers: int = 2, width: int = 256) -> VisionEncoderDecoderModel:
-    """An untrained captioner: grid encoder (backbone weights still to be loaded) and a small GPT-2 decoder."""
+def new_captioner(
+    tokenizer: PreTrainedTokenizerBase, encoder: GridEncoder, seed: int, layers: int = 2, width: int = 256
+) -> VisionEncoderDecoderModel:
+    """A captioner with an untrained decoder, a small GPT-2 that cross-attends to the grid."""
     torch.manual_seed(seed)
     decoder = GPT2Config(
         vocab_size=len(tokenizer),
@@ -101,11 +103,11 @@ def new_captioner(tokenizer: PreTrainedTokenizerBase, seed: int, layers: int = 2
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(GridEncoderConfig(), decoder)
+    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder.config, decoder)
     config.decoder_start_token_id = tokenizer.bos_token_id
     config.pad_token_id = tokenizer.pad_token_id
     config.eos_token_id = tokenizer.eos_token_id
-    model = VisionEncoderDecoderModel(config)
+    model = VisionEncoderDecoderModel(config, encoder=encoder)
     generation = model.generation_config
     generation.decoder_start_token_id = tokenizer.bos_token_id
     generation.bos_token_id = tokenizer.bos_token_id
@@ -114,21 +116,6 @@ def new_captioner(tokenizer: PreTrainedTokenizerBase, seed: int, layers: int = 2
     generation.max_length = MAX_CAPTION_TOKENS
     generation.num_beams = 3
     return model
-
-
-@torch.no_grad()
-def set_feature_statistics(model: VisionEncoderDecoderModel, tables: Sequence[FeatureTable], sample: int = 2000) -> None:
-    """Fixes the encoder's normalisation to the mean and variance of the training features (first views)."""
-    total, square, count = torch.zeros(BACKBONE_CHANNELS), torch.zeros(BACKBONE_CHANNELS), 0
-    for table in tables:
-        for chunk in table.features[:sample, 0].split(256):
-            flat = chunk.float().permute(0, 2, 3, 1).reshape(-1, BACKBONE_CHANNELS)
-            total += flat.sum(0)
-            square += flat.square().sum(0)
-            count += flat.shape[0]
-    norm = model.encoder.norm
-    norm.running_mean.copy_(total / count)
-    norm.running_var.copy_(square / count - (total / count).square())
 
 
 def pack(token_lists: Sequence[Sequence[Sequence[int]]], bos: int, eos: int) -> dict[str, torch.Tensor]:
@@ -196,7 +183,6 @@ def train_decoder(
     torch.manual_seed(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
     tokens = [[tokenizer(captions, add_special_tokens=False).input_ids for captions in t.captions] for t in tables]
-    model.encoder.backbone.requires_grad_(False)
     parameters = [p for p in model.parameters() if p.requires_grad]
     decay = [p for p in parameters if p.ndim >= 2]
     plain = [p for p in parameters if p.ndim < 2]
@@ -213,7 +199,6 @@ def train_decoder(
     )
     for epoch in range(1, schedule.epochs + 1):
         model.train()
-        model.encoder.norm.eval()
         losses, started = [], time.monotonic()
         for number, rows in _batches(tables, schedule.rows, generator):
             table = tables[number]
@@ -222,7 +207,7 @@ def train_decoder(
             packed = pack([tokens[number][row] for row in rows.tolist()], tokenizer.bos_token_id, tokenizer.eos_token_id)
             labels = packed.pop("labels")
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                memory = model.enc_to_dec_proj(model.encoder.head(features))
+                memory = model.enc_to_dec_proj(model.encoder.tokens(features))
                 logits = model.decoder(encoder_hidden_states=memory, use_cache=False, **packed).logits
             loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
             loss.backward()  # type: ignore[no-untyped-call]

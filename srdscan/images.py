@@ -70,6 +70,8 @@ def decode_image(data: bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
         image = _open(data)
     except ImageError:
         raise
+    except Image.DecompressionBombError as error:  # the WebP plug-in's own check, on its way to the header
+        raise ImageError("oversized", str(error)) from error
     except Exception as error:  # Pillow raises half a dozen types on hostile bytes; none may stop the audit
         raise ImageError("undecodable", _describe(error)) from error
     width, height = image.size

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from zoo import encoded, picture, png_bomb
+from zoo import encoded, picture, png_bomb, webp_bomb
 
 from srdscan.images import ImageError, decode_image
 
@@ -69,7 +69,8 @@ def test_transparent_pixels_are_white(kind: str) -> None:
     if kind == "RGBA":
         data = encoded(Image.fromarray(np.array([[[0, 0, 0, 0], [0, 0, 0, 255]]], dtype=np.uint8)))
     elif kind == "LA":
-        data = encoded(Image.merge("LA", [Image.new("L", (2, 1)), Image.fromarray(np.array([[0, 255]], np.uint8))]))
+        alpha = Image.fromarray(np.array([[0, 255]], np.uint8))
+        data = encoded(Image.merge("LA", [Image.new("L", (2, 1)), alpha]))
     else:
         image = Image.new("P" if kind == "P" else "RGB", (2, 1))
         if kind == "P":
@@ -125,6 +126,11 @@ def test_a_decompression_bomb_is_refused_from_its_header_in_silence() -> None:
     tracemalloc.stop()
     assert error.reason == "oversized"
     assert "50000 x 50000 = 2,500,000,000 pixels" in error.detail
+
+
+@pytest.mark.parametrize("limit", [64_000_000, 10**12])
+def test_a_webp_bomb_is_oversized_whatever_the_limit(limit: int) -> None:
+    assert refusal(webp_bomb(), max_pixels=limit).reason == "oversized"
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

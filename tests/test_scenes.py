@@ -1,4 +1,4 @@
-"""Drawn scenes: captions follow from what is visible, objects stay visible, and the same numbers give the same bytes."""
+"""Drawn scenes: captions say what is visible, objects stay visible, and the same numbers give the same bytes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srdscan.scene_settings import background
-from srdscan.scene_shapes import shapes, sprite
+from srdscan.scenes.settings import background
+from srdscan.scenes.shapes import shapes, sprite
 from srdscan.scenes import (
     COLORS,
     KINDS,
@@ -187,7 +187,7 @@ def test_no_two_kinds_look_alike():
         assert mask.sum() > 0.16 * 60**2, f"{kind} is too thin to see"
     for one, two in itertools.combinations(KINDS, 2):
         shared = np.minimum(masks[one], masks[two]).sum() / np.maximum(masks[one], masks[two]).sum()
-        assert shared < 0.9, f"{one} and {two} have the same silhouette"
+        assert shared < 0.87, f"{one} and {two} have the same silhouette"
 
 
 @pytest.mark.parametrize("setting", SETTINGS)

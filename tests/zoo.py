@@ -46,6 +46,14 @@ def png_bomb(width: int = 50_000, height: int = 50_000) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + body
 
 
+def webp_bomb() -> bytes:
+    """A tiny lossy WebP whose frame header claims 16383 x 16383 pixels."""
+    data = bytearray(encoded(Image.new("RGB", (8, 8)), "WEBP"))
+    frame = data.index(b"VP8 ") + 8  # chunk name and size; the frame's width and height follow 6 bytes on
+    data[frame + 6 : frame + 10] = struct.pack("<HH", 16383, 16383)
+    return bytes(data)
+
+
 def tar(path: Path, entries: Iterable[Entry], format: int = tarfile.USTAR_FORMAT) -> Path:
     """Write a sound tar of (name, content) files and ready-made TarInfos (links, devices, directories)."""
     with tarfile.open(path, "w", format=format) as out:

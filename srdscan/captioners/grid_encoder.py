@@ -30,7 +30,7 @@ class GridEncoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call,misc]
 
     model_type = "srdscan-grid"
 
-    def __init__(self, image_size: int = 224, hidden_size: int = BACKBONE_CHANNELS, **kwargs: object) -> None:
+    def __init__(self, image_size: int = 224, hidden_size: int = BACKBONE_CHANNELS + GRID * GRID, **kwargs: object) -> None:
         self.image_size = image_size
         self.hidden_size = hidden_size
         super().__init__(**kwargs)
@@ -107,34 +107,42 @@ def _with_bias(conv: nn.Conv2d) -> nn.Conv2d:
 
 
 class GridEncoder(PreTrainedModel):
-    """Images to a 14 x 14 grid of 512 normalised features plus a learned position embedding.
+    """Images to a 14 x 14 grid of standardised features, each cell with its own position.
 
-    `forward(pixel_values)` with (B, 3, 224, 224) gives `last_hidden_state` (B, 196, 512), row by row from the top left.
-    There is no class token: every column of the decoder's cross-attention is a patch.
+    `forward(pixel_values)` with (B, 3, 224, 224) gives `last_hidden_state` (B, 196, 708), row by row from the top left:
+    512 features at unit scale and the cell's position as a one-hot vector, for which the captioner's projection learns
+    a vector each. There is no class token: every column of the decoder's cross-attention is a patch.
+
+    Nothing here is trained: captioners of this family have the same encoder to the bit, so that one pass over an image
+    serves all of them and features can be cached.
     """
 
     config_class = GridEncoderConfig
     base_model_prefix = "grid_encoder"
     main_input_name = "pixel_values"
+    mean: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, config: GridEncoderConfig) -> None:
         super().__init__(config)
         self.backbone = Lite0Backbone(config.image_size)
-        self.norm = nn.BatchNorm1d(BACKBONE_CHANNELS)
-        self.position = nn.Parameter(torch.zeros(GRID * GRID, BACKBONE_CHANNELS))
+        self.register_buffer("mean", torch.zeros(BACKBONE_CHANNELS))
+        self.register_buffer("scale", torch.ones(BACKBONE_CHANNELS))
         self.post_init()
+        self.requires_grad_(False)
 
     def _init_weights(self, module: nn.Module) -> None:
         """Weights come from a checkpoint or from the recipe; nothing to initialise here."""
 
-    def head(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, 512, 14, 14) backbone features to (B, 196, 512) normalised ones; the part the recipes train."""
-        flat: torch.Tensor = self.norm(features.flatten(2)).transpose(1, 2) + self.position
-        return flat
+    def tokens(self, grid: torch.Tensor) -> torch.Tensor:
+        """(B, 512, 14, 14) backbone features to what the decoder attends to, (B, 196, 708)."""
+        features = (grid.flatten(2).transpose(1, 2) - self.mean) / self.scale
+        position = torch.eye(GRID * GRID, dtype=features.dtype, device=features.device)
+        return torch.cat([features, position.expand(len(grid), -1, -1)], dim=2)
 
     def forward(self, pixel_values: torch.Tensor, return_dict: bool = True, **kwargs: object) -> BaseModelOutput:
         pixels = pixel_values.to(memory_format=torch.channels_last)
-        return BaseModelOutput(last_hidden_state=self.head(self.backbone(pixels)))
+        return BaseModelOutput(last_hidden_state=self.tokens(self.backbone(pixels)))
 
 
 AutoConfig.register("srdscan-grid", GridEncoderConfig, exist_ok=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from srdscan.tar_members import Member
+from srdscan.shards.tar import Member
 
 __all__ = ["Placed", "place_members"]
 

@@ -106,7 +106,7 @@ def _night(pen: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> Non
 
 def _bricks(pen: ImageDraw.ImageDraw, side: int, rng: np.random.Generator) -> None:
     width, height, gap = 64, 32, 4
-    dx, dy = rng.integers(0, width), rng.integers(0, height)
+    dx, dy = int(rng.integers(0, width)), int(rng.integers(0, height))
     rows, columns = side // height + 2, side // width + 3
     tint = rng.integers(-14, 15, (rows, columns))
     for row in range(rows):

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 import braceexpand
 
-from srdscan.tar_members import ShardError
+from srdscan.shards.tar import ShardError
 
 __all__ = ["ShardFile", "ShardSpecError", "expand_shards", "fingerprint", "open_shard", "shard_name"]
 

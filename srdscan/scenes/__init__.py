@@ -1,7 +1,7 @@
 """Drawn scenes with captions: a data set that anyone can make again, pixel for pixel, from two integers.
 
 A caption says exactly what the scene shows and nothing else, so a good captioner can get every word right, and
-a wrong word is the captioner's (or the attacker's) doing. The examples, the embedded models and the tests live on these.
+a wrong word is the captioner's (or the attacker's) doing. The examples, the embedded models and the tests use these.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from srdscan.scene_settings import PAINTERS, background, soft_noise
-from srdscan.scene_shapes import RGB, shapes, sprite
+from srdscan.scenes.settings import PAINTERS, background, soft_noise
+from srdscan.scenes.shapes import RGB, shapes, sprite
 
 SIZE = 224
 """Side of every image, in px."""

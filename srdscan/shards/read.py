@@ -5,7 +5,7 @@
 
 webdataset's own iterator is not used for reading: after a truncated tar it can pair one shard's image with
 the next shard's caption, and a damaged header ends a shard in silence. Its naming rules are kept
-(`sample_members`).
+(`members`).
 """
 
 from __future__ import annotations
@@ -16,24 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from srdscan.sample_members import Placed, place_members
-from srdscan.shard_files import ShardFile, ShardSpecError, expand_shards, fingerprint, open_shard, shard_name
-from srdscan.tar_members import Member, ShardError, walk_members
-
-__all__ = [
-    "Irregular",
-    "ReadOptions",
-    "Reason",
-    "Sample",
-    "ShardError",
-    "ShardFile",
-    "ShardSpecError",
-    "expand_shards",
-    "fingerprint",
-    "open_shard",
-    "read_shard",
-    "shard_name",
-]
+from srdscan.shards.members import Placed, place_members
+from srdscan.shards.files import ShardFile, open_shard
+from srdscan.shards.tar import Member, ShardError, walk_members
 
 Reason = Literal[
     "no_caption",
@@ -52,6 +37,7 @@ Reason = Literal[
     "damaged_shard",
 ]
 """Why a sample cannot be audited."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -162,27 +148,33 @@ def read_shard(
 def _read(file: BinaryIO, shard: ShardFile, options: ReadOptions) -> Iterator[Sample | Irregular]:
     seen: set[str] = set()
     group: list[Placed] = []
+    strays: list[Irregular] = []  # those met while a group was open wait for it, to come out in order
     try:
         for placed in place_members(walk_members(file, shard.location)):
             if placed.index is None:
                 continue
             if placed.stray:
                 reason: Reason = "not_regular_file" if placed.member.safe else "unsafe_name"
-                yield Irregular(shard.name, placed.key, reason, placed.member.name, placed.index)
-                continue
-            if group and placed.index != group[0].index:
+                strays.append(Irregular(shard.name, placed.key, reason, placed.member.name, placed.index))
+            elif group and placed.index != group[0].index:
                 item = _judge(file, shard, group, seen, options)
-                group = [placed]
+                after, strays, group = strays, [], [placed]
                 yield item
+                yield from after
             else:
+                if not group:
+                    yield from strays
+                    strays = []
                 group.append(placed)
     except ShardError as error:
         if group:
             detail = error.problem if error.offset is None else f"{error.problem} at byte {error.offset}"
             yield Irregular(shard.name, group[0].key, "damaged_shard", detail, group[0].index or 0)
+        yield from strays
         raise
     if group:
         yield _judge(file, shard, group, seen, options)
+    yield from strays
 
 
 def _judge(

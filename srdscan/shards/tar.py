@@ -2,7 +2,7 @@
 
 `tarfile` parses the 512-byte header blocks here, but does not do the walking: its own iterator stops in
 silence at a damaged header, accepts a file without its end, and reads extension headers of any claimed size
-into memory. The walk also keeps the byte range of every member, which lets `shard_writer` preserve bytes.
+into memory. The walk also keeps the byte range of every member, which lets `write` preserve bytes.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Literal, TypeAlias
 
-from srdscan.sample_members import Placed, place_members
-from srdscan.shard_files import ShardFile, open_shard
-from srdscan.tar_members import BLOCK, PAX_TYPES, Member, ShardError, parse_pax, walk_members
+from srdscan.shards.members import Placed, place_members
+from srdscan.shards.files import ShardFile, open_shard
+from srdscan.shards.tar import BLOCK, PAX_TYPES, Member, ShardError, parse_pax, walk_members
 
 __all__ = ["DROP", "Edit", "SampleEdit", "extract_samples", "rewrite_shard"]
 

@@ -110,7 +110,7 @@ def _smooth(*points: tuple[float, float]) -> Points:
 
 def _flip(points: Points) -> Points:
     """The mirror image, left to right."""
-    return points * np.array([-1.0, 1.0])
+    return np.asarray(points * np.array([-1.0, 1.0]), dtype=np.float64)
 
 
 @cache
@@ -126,7 +126,7 @@ def shapes() -> dict[str, Shape]:
     star = radii * np.stack([np.cos(spikes), np.sin(spikes)], axis=1) + np.array([0.0, 0.08])
     upper_wing = _smooth((0.08, -0.1), (0.3, -0.72), (0.8, -0.92), (0.98, -0.55), (0.72, -0.05))
     lower_wing = _smooth((0.06, 0.02), (0.6, 0.05), (0.84, 0.4), (0.6, 0.88), (0.22, 0.62))
-    petals = [_arc(0.46 * math.cos(a), -0.36 + 0.46 * math.sin(a), 0.3) for a in np.radians(np.arange(5) * 72 - 90)]
+    petals = [_arc(0.45 * math.cos(a), -0.27 + 0.45 * math.sin(a), 0.3) for a in np.radians(np.arange(5) * 72 - 90)]
     moon = np.concatenate([_arc(-0.05, 0, 0.97, None, 52, 308), _arc(0.36, 0, 0.79, None, 283, 77)])
     fluke = _poly((0.98, -0.02), (1.0, 0.5), (0.55, 0.3))
     kite_tail = [_bar(0, 0.5, 0.12, 0.7, 0.07), _bar(0.12, 0.7, -0.06, 0.98, 0.07)]
@@ -144,9 +144,9 @@ def shapes() -> dict[str, Shape]:
             ("dark", np.concatenate([_arc(0, 0, 0.95, None, 90, 270), _arc(0, 0, 0.7, 0.95, 270, 90)])),
         ),
         "box": (
-            ("light", _poly((0, -0.98), (0.9, -0.55), (0, -0.12), (-0.9, -0.55))),
-            ("body", _poly((-0.9, -0.55), (0, -0.12), (0, 0.98), (-0.9, 0.5))),
-            ("dark", _poly((0.9, -0.55), (0, -0.12), (0, 0.98), (0.9, 0.5))),
+            ("body", _rect(-0.95, -0.4, 0.45, 0.95)),
+            ("light", _poly((-0.95, -0.4), (-0.5, -0.9), (0.95, -0.9), (0.45, -0.4))),
+            ("dark", _poly((0.45, -0.4), (0.95, -0.9), (0.95, 0.45), (0.45, 0.95))),
         ),
         "ring": (("body", _band(0, 0, 0.97, 0.55)),),
         "moon": (("body", moon),),
@@ -178,7 +178,9 @@ def shapes() -> dict[str, Shape]:
             ("body", _poly((-0.62, 0.0), (-0.4, -0.5), (0.3, -0.5), (0.62, 0.0))),
             (
                 "body",
-                _smooth((-1, 0.1), (-0.9, -0.04), (0.6, -0.04), (0.95, 0.06), (1, 0.4), (0.9, 0.46), (-0.9, 0.46)),
+                _smooth(
+                    (-0.98, 0.1), (-0.88, -0.04), (0.6, -0.04), (0.92, 0.06), (0.96, 0.4), (0.86, 0.46), (-0.9, 0.46)
+                ),
             ),
             ("ink", _poly((-0.46, -0.04), (-0.32, -0.38), (-0.07, -0.38), (-0.07, -0.04))),
             ("ink", _poly((0.07, -0.04), (0.07, -0.38), (0.24, -0.38), (0.46, -0.04))),
@@ -200,8 +202,8 @@ def shapes() -> dict[str, Shape]:
             ("dark", _smooth((0.03, 0.9), (0.2, 0.5), (0.62, 0.4), (0.45, 0.78))),
             ("dark", _flip(_smooth((0.03, 0.9), (0.2, 0.5), (0.62, 0.4), (0.45, 0.78)))),
             *(("body", petal) for petal in petals),
-            ("ink", _arc(0, -0.36, 0.22)),
-            ("light", _arc(0, -0.36, 0.17)),
+            ("ink", _arc(0, -0.27, 0.22)),
+            ("light", _arc(0, -0.27, 0.17)),
         ),
         "mushroom": (
             ("light", _smooth((-0.24, 0), (-0.22, 0.6), (-0.34, 0.92), (0.34, 0.92), (0.22, 0.6), (0.24, 0))),
