@@ -28,3 +28,12 @@ def words(text: str) -> list[str]:
     ['a', "man's", 'well-worn', 't-shirt', '2', 'dogs']
     """
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def word_spans(text: str) -> list[tuple[int, int]]:
+    """(start, end) of each word in a text, in order.
+
+    >>> word_spans("two dogs")
+    [(0, 3), (4, 8)]
+    """
+    return [match.span() for match in _WORD.finditer(text)]

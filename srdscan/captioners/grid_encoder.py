@@ -120,6 +120,7 @@ class GridEncoder(PreTrainedModel):
     config_class = GridEncoderConfig
     base_model_prefix = "grid_encoder"
     main_input_name = "pixel_values"
+    _supports_sdpa = True  # it has no attention, so any implementation will do
     mean: torch.Tensor
     scale: torch.Tensor
 

@@ -1,0 +1,40 @@
+"""Which device to compute on, in which precision, and which weights these are."""
+
+import hashlib
+
+import torch
+
+
+def pick_device(wanted: str = "auto") -> str:
+    """`auto` takes CUDA, then Apple's MPS, then the CPU; anything else is taken as it is.
+
+    Raises:
+        ValueError: the device is unknown or not present.
+    """
+    if wanted == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {wanted}: not available here ({str(error).splitlines()[0]}). Try --device cpu") from error
+    return wanted
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """The half precision that this device computes natively, for encoders; None where float32 is faster."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():  # type: ignore[no-untyped-call]
+        return torch.bfloat16
+    return None
+
+
+def module_fingerprint(module: torch.nn.Module) -> str:
+    """sha256 over names, shapes and bytes of all weights and buffers, hex."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""What an audit leaves for its readers: `schema` (JSON), `html`, `markdown` and the `pictures` they show."""

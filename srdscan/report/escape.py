@@ -1,0 +1,78 @@
+"""Hostile text made safe to read: nothing invisible, nothing that a page or a Markdown renderer would act on."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["is_hidden", "markdown_escape", "shorten", "visible"]
+
+# Characters that str.isprintable() lets through although they draw nothing: a caption can carry a message in them.
+_BLANK: Final = frozenset(
+    chr(code)
+    for start, stop in (
+        (0x034F, 0x034F),  # combining grapheme joiner
+        (0x115F, 0x1160),  # Hangul fillers
+        (0x17B4, 0x17B5),  # Khmer inherent vowels
+        (0x180B, 0x180F),  # Mongolian variation selectors
+        (0x2800, 0x2800),  # Braille blank
+        (0x3164, 0x3164),  # Hangul filler
+        (0xFE00, 0xFE0F),  # variation selectors
+        (0xFFA0, 0xFFA0),  # half-width Hangul filler
+        (0xE0100, 0xE01EF),  # more variation selectors
+    )
+    for code in range(start, stop + 1)
+)
+_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()#~|!$^]")
+_LINE_START: Final = re.compile(r"^(?:[-+=:]|\d+(?=[.)]))")
+_BREAK: Final = "&#8203;"
+"""A zero-width space: GitHub links @names, e-mails and addresses after entities are decoded, so only a break stops it."""
+
+
+def is_hidden(character: str) -> bool:
+    """Whether a character draws nothing, or moves others: controls, bidi marks, odd spaces, surrogates, fillers."""
+    return not character.isprintable() or character in _BLANK
+
+
+def _shown(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    return "␡" if code == 0x7F else f"<U+{code:04X}>"
+
+
+def visible(text: str) -> str:
+    """The text with every character that cannot be seen spelled out; always encodable as UTF-8, always one line.
+
+    >>> visible("a" + chr(27) + "[31m cat" + chr(0x202E) + chr(10))
+    'a␛[31m cat<U+202E>␊'
+    """
+    if text.isprintable() and _BLANK.isdisjoint(text):
+        return text
+    return "".join(_shown(character) if is_hidden(character) else character for character in text)
+
+
+def shorten(text: str, length: int) -> str:
+    """The first `length` characters, ending in an ellipsis if any are missing.
+
+    >>> shorten("a cat on a mat", 6)
+    'a cat…'
+    """
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def markdown_escape(text: str) -> str:
+    """One line of GitHub-flavoured Markdown that shows exactly this text: no markup, links, HTML or mentions.
+
+    Safe in running text and in table cells.
+
+    >>> markdown_escape("<b>[x](javascript:y)|@me")
+    '&lt;b&gt;\\\\[x\\\\]\\\\(javascript:y\\\\)\\\\|@&#8203;me'
+    """
+    line = visible(text).strip()
+    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _MARKDOWN.sub(r"\\\g<0>", line)
+    line = _LINE_START.sub(lambda match: f"&#{ord(match[0][0])};{match[0][1:]}", line)
+    line = line.replace("@", "@" + _BREAK).replace("://", ":" + _BREAK + "//")
+    line = re.sub(r"\\#(?=\w)", r"\#" + _BREAK, line)  # issue numbers
+    return re.sub(r"(?i)\b(www|gh)(?=[.-])", r"\1" + _BREAK, line)

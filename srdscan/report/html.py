@@ -1,0 +1,228 @@
+"""RUN/report.html: one self-contained page that says what was found and shows why.
+
+Everything a data set says is hostile here. The template escapes by default; text passes through `visible` on its
+way out; the page's own policy lets it load nothing and run only the one script whose hash it names.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+from markupsafe import Markup, escape
+
+from srdscan.report.escape import is_hidden, visible
+from srdscan.report.pictures import data_uri
+from srdscan.report.schema import Report, ShardSummary, plain
+from srdscan.text import words
+
+__all__ = ["FlaggedSample", "write_html"]
+
+MOST_SHARDS: Final = 200
+"""Rows of the shard table; a data set can have tens of thousands."""
+MOST_IRREGULAR: Final = 200
+"""Rows of the table of irregular samples."""
+_HEAD: Final = 320
+"""Characters of a caption shown at once."""
+_WHOLE: Final = 20_000
+"""Characters of a caption shown when it is opened."""
+_BINS: Final = 20
+
+_TOKEN: Final = re.compile(r"(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|(?P<gap>[\W_]+)")
+# Left unmarked although the reference lacks them: they say nothing about what is in the picture.
+_QUIET: Final = frozenset("a an and are at by for from has in is it its of on or that the this to with".split())
+_SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+@dataclass(frozen=True)
+class FlaggedSample:
+    """A flagged sample as the report shows it.
+
+    Attributes:
+        shard: The shard's file name.
+        key: The sample's key.
+        caption: The data set's caption.
+        output: The captioner's caption; None in a pair audit.
+        reference: The trusted captioner's caption.
+        p_value: Combined p-value, in [0, 1].
+        q_value: Smallest false-discovery rate at which the sample is flagged, in [0, 1].
+        reasons: What gave it away, strongest first, in plain words.
+        thumbnail: JPEG of the image; None if there is no picture to show.
+        overlay: JPEG of the image under the attention map; None if there is no map.
+    """
+
+    shard: str
+    key: str
+    caption: str
+    output: str | None
+    reference: str
+    p_value: float
+    q_value: float
+    reasons: tuple[str, ...]
+    thumbnail: bytes | None
+    overlay: bytes | None
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """One bin of the histogram: its range of p-values, its count, and the count over the largest count."""
+
+    low: float
+    high: float
+    count: int
+    height: float
+
+
+@dataclass(frozen=True)
+class _Histogram:
+    """Bins, what each would hold were nothing poisoned (as a count and as a height), and how many values there are."""
+
+    bars: tuple[_Bar, ...]
+    even: float
+    even_height: float
+    total: int
+
+
+def _histogram(p_values: npt.NDArray[np.floating]) -> _Histogram:
+    known = p_values[np.isfinite(p_values)]
+    counts, edges = np.histogram(known, bins=_BINS, range=(0.0, 1.0))
+    top = max(int(counts.max()), 1)
+    bars = (
+        _Bar(float(edges[i]), float(edges[i + 1]), int(count), int(count) / top) for i, count in enumerate(counts)
+    )
+    return _Histogram(tuple(bars), known.size / _BINS, known.size / _BINS / top, int(known.size))
+
+
+def _mark(text: str, known: frozenset[str] | None) -> Markup:
+    """Text with hidden characters boxed and runs of words outside `known` (None: no comparison) marked."""
+    pieces: list[Markup] = []
+    marked = ""  # a run of unknown words, growing
+    gap = ""  # what follows it, part of the run only if another unknown word comes next
+
+    def close_run() -> None:
+        nonlocal marked, gap
+        if marked:
+            pieces.append(Markup("<mark>{}</mark>").format(marked))
+        pieces.append(escape(gap))
+        marked = gap = ""
+
+    for hidden, group in groupby(text, key=is_hidden):
+        part = "".join(group)
+        if hidden:
+            close_run()
+            pieces.append(Markup('<span class="hidden" title="characters that do not show">{}</span>').format(visible(part)))
+            continue
+        for token in _TOKEN.finditer(part):
+            if token["gap"]:
+                gap += token["gap"]
+            elif known is None or all(word in known or word in _QUIET for word in words(token["word"])):
+                close_run()
+                pieces.append(escape(token["word"]))
+            else:
+                if not marked:
+                    close_run()
+                marked, gap = marked + gap + token["word"], ""
+    close_run()
+    return Markup("").join(pieces)
+
+
+def _caption(text: str, reference: str | None = None) -> Markup:
+    """A caption for the page: cut if long (all of it a click away), words that the reference lacks marked."""
+    known = None if reference is None else frozenset(words(reference))
+    if len(text) <= _HEAD:
+        return _mark(text, known)
+    rest = "" if len(text) <= _WHOLE else f", the first {_WHOLE:,} here, all of them in samples.parquet"
+    return Markup("{}…<details class=whole><summary>{}</summary><p>{}</p></details>").format(
+        _mark(text[:_HEAD], known), f"Read all {len(text):,} characters{rest}", _mark(text[:_WHOLE], known)
+    )
+
+
+def _p_value(value: float | None) -> str:
+    """A p-value as people write it: 0.031, 4.2 × 10⁻⁷."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0 or value >= 0.001:
+        return f"{value:.2g}"
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
+
+
+def _percent(share: float) -> str:
+    value = 100 * share
+    return f"{value:.2g} %" if value < 1 else f"{value:.1f}".removesuffix(".0") + " %"
+
+
+def _policy_hash(source: str) -> str:
+    """What a content security policy calls an inline script or style of exactly this text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
+
+
+def _setting(value: object) -> str:
+    """A configuration value in one line."""
+    document = plain(value, "config")
+    return document if isinstance(document, str) else json.dumps(document, sort_keys=True, ensure_ascii=False)
+
+
+def _safe(value: object) -> object:
+    """What every expression of the template passes through: text that is not markup becomes visible."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_safe, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        "caption": _caption,
+        "count": lambda number: f"{number:,}",
+        "data_uri": data_uri,
+        "p_value": _p_value,
+        "percent": _percent,
+        "policy_hash": _policy_hash,
+        "setting": _setting,
+    }
+    source = resources.files("srdscan.report").joinpath("template.html.j2").read_text("utf-8")
+    return environment.from_string(source)
+
+
+def _most_flagged(shards: Sequence[ShardSummary]) -> list[ShardSummary]:
+    return sorted(shards, key=lambda shard: (-shard.flagged, shard.name))[:MOST_SHARDS]
+
+
+def write_html(
+    path: Path, report: Report, samples: Sequence[FlaggedSample], p_values: npt.NDArray[np.floating]
+) -> None:
+    """Writes the page; the same arguments give the same bytes.
+
+    Args:
+        path: The file; replaced as a whole, once the page is complete.
+        report: What the audit found.
+        samples: Flagged samples to show, most suspicious first; may be fewer than `report.counts.flagged`.
+        p_values: (N,) combined p-values of all audited samples, in [0, 1]; NaN where there is none.
+    """
+    page = _template().render(
+        report=report,
+        samples=samples,
+        histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
+        shards=_most_flagged(report.shards),
+        damaged=[shard for shard in report.shards if shard.problem is not None],
+        irregular_samples=report.irregular_samples[:MOST_IRREGULAR],
+    )
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(page, encoding="utf-8", newline="\n")
+    os.replace(partial, path)

@@ -1,0 +1,132 @@
+"""RUN/summary.md: the findings in the form that GitHub shows on a run's page ($GITHUB_STEP_SUMMARY)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from srdscan.report.escape import markdown_escape, shorten, visible
+from srdscan.report.html import FlaggedSample
+from srdscan.report.schema import Report
+
+__all__ = ["to_markdown"]
+
+MOST_BYTES: Final = 200_000
+"""GitHub drops a step summary over 1 MiB and a comment over 64 KiB of text; this leaves room for other steps."""
+_MOST_ROWS: Final = 20
+_BADGES: Final = {"pass": "✅ PASS", "fail": "❌ FAIL", "incomplete": "⚠️ INCOMPLETE"}
+
+
+def _cell(text: str, length: int = 160) -> str:
+    # Cut twice: a hostile caption can be huge, and spelling out what does not show makes it eight times longer.
+    return markdown_escape(shorten(visible(text[: length + 1]), length)) or "–"
+
+
+def _code(text: str) -> str:
+    return f"<code>{_cell(text, 100)}</code>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(line) + " |" for line in lines] + [""]
+
+
+def _left_out(shown: int, total: int, where: str) -> list[str]:
+    return [f"Showing {shown:,} of {total:,}; all are in {where}.", ""] if shown < total else []
+
+
+def _counts(report: Report) -> list[str]:
+    counts = report.counts
+    return _table(
+        ("audited", "flagged", "flagged share", "irregular", "shards", "damaged shards"),
+        [
+            (
+                f"{counts.audited:,}",
+                f"**{counts.flagged:,}**",
+                f"{counts.flagged_rate:.2%}",
+                f"{counts.irregular:,}",
+                f"{counts.shards:,}",
+                f"{counts.damaged_shards:,}",
+            )
+        ],
+    )
+
+
+def _damaged(report: Report, most: int) -> list[str]:
+    damaged = [shard for shard in report.shards if shard.problem is not None]
+    if not damaged:
+        return []
+    rows = [(_code(shard.name), _cell(shard.problem or "")) for shard in damaged[:most]]
+    return ["### Damaged shards", "", *_table(("shard", "problem"), rows), *_left_out(len(rows), len(damaged), "report.json")]
+
+
+def _targets(report: Report, most: int) -> list[str]:
+    if not report.targets:
+        return []
+    rows = [
+        (
+            _code(target.term),
+            "captioner's output" if target.where == "output" else "data set's captions",
+            f"{target.samples:,}",
+            f"{target.reference_samples:,}",
+            f"{target.z:.1f}",
+        )
+        for target in report.targets[:most]
+    ]
+    head = ("term", "repeated in the", "samples", "in references", "z")
+    return ["### Targets found", "", *_table(head, rows), *_left_out(len(rows), len(report.targets), "report.json")]
+
+
+def _flagged(report: Report, samples: Sequence[FlaggedSample], most: int) -> list[str]:
+    if not report.counts.flagged:
+        return []
+    with_output = any(sample.output is not None for sample in samples)
+    rows = [
+        (
+            _code(sample.shard),
+            _code(sample.key),
+            _cell(sample.caption),
+            *([_cell(sample.output or "")] if with_output else []),
+            _cell(sample.reference),
+            _cell(sample.reasons[0] if sample.reasons else ""),
+        )
+        for sample in samples[:most]
+    ]
+    head = ("shard", "key", "caption", *(["output"] if with_output else []), "reference", "why")
+    table = _table(head, rows) if rows else []
+    return ["### Flagged samples", "", *table, *_left_out(len(rows), report.counts.flagged, "samples.parquet")]
+
+
+def _irregular(report: Report, most: int) -> list[str]:
+    if not report.irregular:
+        return []
+    reasons = sorted(report.irregular.items(), key=lambda item: (-item[1], item[0]))
+    rows = [(_cell(reason), f"{number:,}") for reason, number in reasons[:most]]
+    head = ["### Samples that could not be audited", ""]
+    return [*head, *_table(("reason", "samples"), rows), *_left_out(len(rows), len(reasons), "report.json")]
+
+
+def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
+    """The report in GitHub-flavoured Markdown, under `MOST_BYTES` bytes whatever the data set holds.
+
+    Args:
+        report: What the audit found.
+        samples: Flagged samples, most suspicious first; the first 20 are shown.
+    """
+    text = ""
+    for most in (_MOST_ROWS, _MOST_ROWS // 2, _MOST_ROWS // 4, 0):
+        lines = [
+            f"## srdscan: {_BADGES[report.verdict]}",
+            "",
+            f"**{report.headline}**",
+            "",
+            *_counts(report),
+            *_damaged(report, most),
+            *_targets(report, most),
+            *_flagged(report, samples, most),
+            *_irregular(report, most),
+        ]
+        text = "\n".join(lines).rstrip("\n") + "\n"
+        if len(text.encode()) <= MOST_BYTES:
+            break
+    return text

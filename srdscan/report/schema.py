@@ -1,0 +1,260 @@
+"""The report as a document: what `RUN/report.json` holds, version by version."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
+from pathlib import PurePath
+from typing import Final, Literal
+
+import numpy as np
+
+__all__ = [
+    "SCHEMA",
+    "Counts",
+    "Gate",
+    "IrregularSample",
+    "ModelRecord",
+    "Report",
+    "ShardSummary",
+    "SignalSummary",
+    "TargetFinding",
+    "plain",
+    "to_json",
+]
+
+SCHEMA: Final = "srdscan-report/1"
+"""Name and version of the document. The number changes when a field goes or changes its meaning."""
+
+Verdict = Literal["pass", "fail", "incomplete"]
+Mode = Literal["model", "pair"]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much was there, and how much of it was looked at.
+
+    Attributes:
+        shards: Shards named on the command line, after brace expansion.
+        damaged_shards: Shards that could not be read to their end.
+        read: Samples read, the irregular ones included.
+        irregular: Samples that could not be audited (no caption, undecodable image, ...).
+        audited: Samples that got scores and a verdict.
+        flagged: Audited samples that look poisoned.
+    """
+
+    shards: int
+    damaged_shards: int
+    read: int
+    irregular: int
+    audited: int
+    flagged: int
+
+    @property
+    def flagged_rate(self) -> float:
+        """flagged / audited, in [0, 1]; 0 when nothing was audited."""
+        return self.flagged / self.audited if self.audited else 0.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the verdict was decided by.
+
+    Attributes:
+        fail_on: The rule that fails the run, as given with `--fail-on`.
+        fdr: False-discovery rate that flagging was held to, in (0, 1).
+        threshold: Largest p-value that was flagged; None when nothing was.
+    """
+
+    fail_on: str
+    fdr: float
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class TargetFinding:
+    """A word or phrase repeated far more than the pictures account for: probably the attacker's target.
+
+    Attributes:
+        term: The word or phrase.
+        where: "caption" if the data set's captions repeat it, "output" if the captioner's do.
+        samples: Samples whose caption under audit holds the term.
+        reference_samples: Samples whose reference caption holds it.
+        z: z-score of the log-odds against the references (Monroe et al. 2008).
+        explanation: One sentence in plain words.
+    """
+
+    term: str
+    where: Literal["caption", "output"]
+    samples: int
+    reference_samples: int
+    z: float
+    explanation: str
+
+
+@dataclass(frozen=True)
+class SignalSummary:
+    """One signal's part in the audit.
+
+    Attributes:
+        name: The signal's name, as in `samples.parquet` after "signal.".
+        description: What it measures, in one sentence.
+        abstained: Whether it had nothing to say about this data set (an ordinary outcome).
+        note: Why it abstained, or a remark; may be empty.
+        flagged: Flagged samples for which this signal alone was strong.
+    """
+
+    name: str
+    description: str
+    abstained: bool
+    note: str
+    flagged: int
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """One shard.
+
+    Attributes:
+        name: File name.
+        sha256: Of the file's bytes, in hex; empty if they could not be read.
+        samples: Samples read from it.
+        irregular: Of those, how many could not be audited.
+        flagged: Of those, how many look poisoned.
+        problem: Why the shard counts as damaged; None if it was read to its end.
+    """
+
+    name: str
+    sha256: str
+    samples: int
+    irregular: int
+    flagged: int
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class IrregularSample:
+    """A sample that could not be audited.
+
+    Attributes:
+        shard: The shard's file name.
+        key: The sample's key.
+        reason: The kind of trouble; a key of `Report.irregular`.
+        detail: What exactly, e.g. the decoder's message.
+    """
+
+    shard: str
+    key: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model that took part.
+
+    Attributes:
+        role: What it did.
+        name: Its name or path, as configured.
+        fingerprint: sha256 of its weights, in hex.
+    """
+
+    role: Literal["captioner", "reference", "sentence-encoder", "language-model"]
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything an audit found, but for the samples themselves (those are in `samples.parquet`).
+
+    Attributes:
+        verdict: "pass", "fail", or "incomplete" if a shard or model could not be read.
+        exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete.
+        mode: "model" if a captioner was audited, "pair" if only the data set's captions were.
+        counts: Samples and shards.
+        gate: What the verdict was decided by.
+        targets: Suspected target phrases, most striking first.
+        signals: The signals, in the order they ran.
+        shards: The shards, in reading order.
+        irregular: Samples that could not be audited, counted by reason.
+        irregular_samples: Some or all of those, in reading order.
+        config: The configuration in force; values JSON can hold, paths, enums and tuples.
+        versions: Versions of srdscan and of what it stands on, by package name.
+        models: The models, with fingerprints.
+        schema: Name and version of this document.
+    """
+
+    verdict: Verdict
+    exit_code: int
+    mode: Mode
+    counts: Counts
+    gate: Gate
+    targets: tuple[TargetFinding, ...]
+    signals: tuple[SignalSummary, ...]
+    shards: tuple[ShardSummary, ...]
+    irregular: dict[str, int]
+    irregular_samples: tuple[IrregularSample, ...]
+    config: dict[str, object]
+    versions: dict[str, str]
+    models: tuple[ModelRecord, ...]
+    schema: str = SCHEMA
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one plain sentence, for banners and terminals; holds no text from the data set."""
+        counts = self.counts
+        if counts.audited == 0:
+            found = "No sample could be audited"
+        elif counts.flagged == 0:
+            found = f"Nothing found in {counts.audited:,} sample{'' if counts.audited == 1 else 's'}"
+        else:
+            look = "sample looks" if counts.audited == 1 else "samples look"
+            found = f"{counts.flagged:,} of {counts.audited:,} {look} poisoned"
+        if self.verdict == "incomplete":
+            return f"Not everything could be read. {found} so far."
+        if self.verdict == "pass" and counts.flagged:
+            return f"{found}: within what the gate allows."
+        if self.verdict == "fail" and not counts.flagged:
+            return f"The gate failed. {found}."
+        return f"{found}."
+
+
+def plain(value: object, where: str = "report") -> object:
+    """A value as JSON can hold it: dataclasses become dicts, tuples lists, NaN and infinities None.
+
+    Args:
+        value: A dataclass, mapping, sequence, set, path, enum, numpy scalar or JSON value.
+        where: Names the value in the error.
+
+    Raises:
+        TypeError: Anything else; turning it into text could put a memory address into the report.
+    """
+    if isinstance(value, Enum):
+        return plain(value.value, where)
+    if isinstance(value, np.generic):
+        return plain(value.item(), where)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, PurePath):
+        return value.as_posix()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return [plain(item, where) for item in sorted(value, key=str)]
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if is_dataclass(value) and not isinstance(value, type):
+        document = {field.name: plain(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
+        return document | {"flagged_rate": value.flagged_rate} if isinstance(value, Counts) else document
+    raise TypeError(f"{where}: a report cannot hold a {type(value).__name__}")
+
+
+def to_json(report: Report) -> str:
+    """The report as JSON: sorted keys, indent 2, ASCII only, one newline at the end; the same report, the same text."""
+    return json.dumps(plain(report), indent=2, sort_keys=True, allow_nan=False) + "\n"
