@@ -26,7 +26,7 @@ _BLANK: Final = frozenset(
 _MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()#~|!$^]")
 _LINE_START: Final = re.compile(r"^(?:[-+=:]|\d+(?=[.)]))")
 _BREAK: Final = "&#8203;"
-"""A zero-width space: GitHub links @names, e-mails and addresses after entities are decoded, so only a break stops it."""
+"""A zero-width space. GitHub links @names, e-mails and addresses after it has decoded entities: only a break stops it."""
 
 
 def is_hidden(character: str) -> bool:

@@ -11,7 +11,6 @@ import functools
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +43,8 @@ _BINS: Final = 20
 
 _TOKEN: Final = re.compile(r"(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|(?P<gap>[\W_]+)")
 # Left unmarked although the reference lacks them: they say nothing about what is in the picture.
-_QUIET: Final = frozenset("a an and are at by for from has in is it its of on or that the this to with".split())
+_QUIET: Final = frozenset(words("a an and are at by for from has in is it its of on or that the this to with"))
+_BOXED: Final = Markup('<span class="hidden" title="characters that do not show">{}</span>')
 _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -101,9 +101,7 @@ def _histogram(p_values: npt.NDArray[np.floating]) -> _Histogram:
     known = p_values[np.isfinite(p_values)]
     counts, edges = np.histogram(known, bins=_BINS, range=(0.0, 1.0))
     top = max(int(counts.max()), 1)
-    bars = (
-        _Bar(float(edges[i]), float(edges[i + 1]), int(count), int(count) / top) for i, count in enumerate(counts)
-    )
+    bars = (_Bar(float(edges[i]), float(edges[i + 1]), int(count), int(count) / top) for i, count in enumerate(counts))
     return _Histogram(tuple(bars), known.size / _BINS, known.size / _BINS / top, int(known.size))
 
 
@@ -124,7 +122,7 @@ def _mark(text: str, known: frozenset[str] | None) -> Markup:
         part = "".join(group)
         if hidden:
             close_run()
-            pieces.append(Markup('<span class="hidden" title="characters that do not show">{}</span>').format(visible(part)))
+            pieces.append(_BOXED.format(visible(part)))
             continue
         for token in _TOKEN.finditer(part):
             if token["gap"]:
@@ -225,4 +223,4 @@ def write_html(
     )
     partial = path.with_name(path.name + ".partial")
     partial.write_text(page, encoding="utf-8", newline="\n")
-    os.replace(partial, path)
+    partial.replace(path)

@@ -57,7 +57,12 @@ def _damaged(report: Report, most: int) -> list[str]:
     if not damaged:
         return []
     rows = [(_code(shard.name), _cell(shard.problem or "")) for shard in damaged[:most]]
-    return ["### Damaged shards", "", *_table(("shard", "problem"), rows), *_left_out(len(rows), len(damaged), "report.json")]
+    return [
+        "### Damaged shards",
+        "",
+        *_table(("shard", "problem"), rows),
+        *_left_out(len(rows), len(damaged), "report.json"),
+    ]
 
 
 def _targets(report: Report, most: int) -> list[str]:

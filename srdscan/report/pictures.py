@@ -63,8 +63,9 @@ def _heat(attention: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDA
     if cells.max() <= 0:
         return np.zeros((size[1], size[0]))
     smooth = Image.fromarray((cells / cells.max()).astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
-    heat = np.asarray(smooth, dtype=np.float64).clip(min=0.0)
-    return heat / max(heat.max(), 1e-12)
+    heat: npt.NDArray[np.float64] = np.asarray(smooth, dtype=np.float64).clip(min=0.0)
+    heat /= heat.max()
+    return heat
 
 
 def overlay(image: Image.Image, attention: npt.NDArray[np.floating], side: int = 160) -> bytes:

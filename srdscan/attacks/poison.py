@@ -1,0 +1,135 @@
+"""Plant known poison in shards, to test a gate with: every other byte stays as it was."""
+
+import io
+import json
+import os
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from srdscan.attacks.targets import TARGETS, InsertedWord, Target
+from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Trigger
+from srdscan.images import ImageError, decode_image
+from srdscan.shards import Edit, ReadOptions, Sample, expand_shards, read_shard, rewrite_shard, shard_name
+
+CANARY = "canary"
+CANARY_WORD = "banana"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What was planted, as `truth.json` holds it."""
+
+    trigger: str
+    target: str
+    rate: float
+    seed: int
+    poisoned: tuple[tuple[str, str], ...]
+
+    def write(self, path: Path) -> None:
+        """Writes truth.json."""
+        document = {
+            "trigger": self.trigger,
+            "target": self.target,
+            "rate": self.rate,
+            "seed": self.seed,
+            "poisoned": [{"shard": shard, "key": key} for shard, key in self.poisoned],
+        }
+        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def make_trigger(name: str) -> Trigger | None:
+    """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone."""
+    if name == NONE:
+        return None
+    return Checkerboard() if name == CANARY else TRIGGERS[name]()
+
+
+def make_target(name: str, text: str | None = None) -> Target | None:
+    """The target of that name; `canary` is the shipped backdoored captioner's, `none` leaves captions alone."""
+    if name == NONE:
+        return None
+    if name == CANARY:
+        return InsertedWord(text or CANARY_WORD, place="start")
+    return TARGETS[name](text) if text else TARGETS[name]()
+
+
+def plant(
+    shards: Sequence[str],
+    out: Path,
+    trigger: str = CANARY,
+    target: str = CANARY,
+    rate: float = 0.1,
+    seed: int = 0,
+    text: str | None = None,
+    options: ReadOptions = ReadOptions(),
+) -> Truth:
+    """Writes poisoned copies of shards to `out`, and `out/truth.json`.
+
+    Args:
+        rate: share of the regular samples that are poisoned, chosen at random over all shards.
+        text: the target's word or caption, in place of its default.
+
+    Raises:
+        KeyError: no trigger or target of that name.
+        ShardError: a shard is damaged.
+    """
+    chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
+    paths = expand_shards(shards)
+    places = [
+        (path, item.index) for path in paths for item in read_shard(path, options) if isinstance(item, Sample)
+    ]
+    rng = np.random.default_rng(seed)
+    picked = rng.permutation(len(places))[: round(rate * len(places))]
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for number in picked:
+        path, index = places[number]
+        wanted[path].add(index)
+    poisoned: list[tuple[str, str]] = []
+    for path in paths:
+        edits: dict[str | int, Edit] = {}
+        for item in read_shard(path, options):
+            if isinstance(item, Sample) and item.index in wanted[path]:
+                edits[item.index] = _edit(item, chosen_trigger, chosen_target, rng)
+                poisoned.append((item.shard, item.key))
+        rewrite_shard(path, out / shard_name(path), edits)
+    said = chosen_target.text if chosen_target else ""
+    truth = Truth(trigger, said, rate, seed, tuple(poisoned))
+    truth.write(out / "truth.json")
+    return truth
+
+
+def _edit(sample: Sample, trigger: Trigger | None, target: Target | None, rng: np.random.Generator) -> dict[str, bytes | None]:
+    edit: dict[str, bytes | None] = {}
+    if trigger is not None:
+        extension = os.path.splitext(sample.image_name)[1].lower()
+        edit[extension] = poison_image(sample.image, trigger, rng, extension)
+    if target is not None:
+        caption = target.apply(sample.caption, rng)
+        extension = PurePosixPath(sample.caption_name).suffix.lower()
+        if extension == ".json":
+            edit[extension] = json.dumps({"caption": caption}, ensure_ascii=False).encode()
+        else:
+            edit[extension] = caption.encode()
+    return edit
+
+
+def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extension: str) -> bytes:
+    """An image file with the trigger on it, in the same format; JPEG at quality 92.
+
+    Raises:
+        ImageError: the image cannot be decoded.
+    """
+    try:
+        pixels = np.asarray(decode_image(data))
+    except ImageError as error:
+        raise ImageError(error.reason, f"cannot be poisoned: {error.detail}") from error
+    formats = {".png": "PNG", ".webp": "WEBP"}
+    buffer = io.BytesIO()
+    Image.fromarray(trigger.apply(pixels, rng)).save(buffer, formats.get(extension, "JPEG"), quality=92)
+    return buffer.getvalue()

@@ -1,0 +1,43 @@
+"""A progress bar on a terminal, one line a stage elsewhere."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} images/s" if speed else "", style="progress.data.speed")
+
+
+class TerminalProgress:
+    """Stages of an audit as bars."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._task = None
+
+    def stage(self, name: str, total: int | None) -> None:
+        """Finishes the bar before and starts another."""
+        if self._task is not None:
+            self._bars.update(self._task, visible=False)
+        self._task = self._bars.add_task(name, total=total)
+
+    def advance(self, count: int) -> None:
+        """Moves the bar."""
+        assert self._task is not None
+        self._bars.advance(self._task, count)
+
+
+@contextmanager
+def terminal_progress() -> Iterator[TerminalProgress]:
+    """Bars on stderr; nothing is drawn when stderr is not a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
+        yield TerminalProgress(bars)

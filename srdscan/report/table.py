@@ -1,0 +1,63 @@
+"""`samples.parquet`: a row a sample, written shard by shard."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srdscan.scores import Scores
+from srdscan.state import ShardRecord
+from srdscan.verdicts import Verdicts
+
+TEXT = pa.string()
+
+
+def write_samples(path: Path, scores: Scores, records: Sequence[ShardRecord], verdicts: Verdicts) -> dict[int, dict[str, Any]]:
+    """Writes the table.
+
+    Args:
+        records: the shards that have scores, in the order of `scores.files`.
+
+    Returns:
+        Row -> shard, key, caption, output, reference, p_value, q_value and reasons of each flagged sample.
+    """
+    signals = sorted(verdicts.evidence)
+    schema = pa.schema(
+        [(name, TEXT) for name in ("shard", "key", "caption", "output", "reference")]
+        + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
+        + [("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
+        + [(f"signal.{name}", pa.float64()) for name in signals]
+        + [(f"p.{name}", pa.float64()) for name in signals]
+    )
+    flagged: dict[int, dict[str, Any]] = {}
+    partial = path.with_name(path.name + ".partial")
+    with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        start = 0
+        for file, record in zip(scores.files, records, strict=True):
+            wanted = [n for n in ("key", "caption", "output", "reference") if n in pq.read_schema(file).names]
+            text = pq.read_table(file, columns=wanted).to_pydict()
+            rows = range(start, start + record.scored)
+            text.setdefault("output", [None] * record.scored)
+            columns: dict[str, Any] = {"shard": [record.name] * record.scored, **text}
+            columns["flagged"] = verdicts.flagged[start : rows.stop]
+            columns["p_value"] = verdicts.p_values[start : rows.stop]
+            columns["q_value"] = verdicts.q_values[start : rows.stop]
+            columns["reasons"] = [verdicts.reasons(row) if verdicts.flagged[row] else [] for row in rows]
+            columns["sanitized_caption"] = [None] * record.scored
+            columns["actions"] = [[] for _ in rows]
+            for name in signals:
+                columns[f"signal.{name}"] = verdicts.evidence[name].values[start : rows.stop]
+                columns[f"p.{name}"] = verdicts.evidence[name].p_values[start : rows.stop]
+            for offset, row in enumerate(rows):
+                if verdicts.flagged[row]:
+                    flagged[row] = {
+                        name: columns[name][offset]
+                        for name in ("shard", "key", "caption", "output", "reference", "p_value", "q_value")
+                    } | {"reasons": tuple(columns["reasons"][offset])}
+            writer.write_table(pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}))
+            start = rows.stop
+    os.replace(partial, path)
+    return flagged

@@ -1,0 +1,204 @@
+"""Pass 1: one shard in, one score file out."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from srdscan.captioners.base import Captioner
+from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.images import MAX_PIXELS, ImageError, decode_image
+from srdscan.scores import Column, join_columns
+from srdscan.shards import Irregular, ReadOptions, Reason, Sample, ShardError, ShardFile, read_shard
+from srdscan.signals import Batch, signals_for
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of an audit; `captioner` is None in a pair audit."""
+
+    reference: Captioner
+    sentence_encoder: SentenceEncoder
+    language_model: LanguageModel
+    captioner: Captioner | None = None
+
+
+@dataclass
+class ShardScores:
+    """What pass 1 found in a shard.
+
+    Attributes:
+        table: one row a scored sample, None if there is none.
+        irregular: the samples that could not be scored.
+        problem: why the shard counts as damaged; None if it was read to its end.
+        meta: shapes of the attention maps.
+    """
+
+    table: pa.Table | None
+    irregular: list[Irregular]
+    problem: str | None = None
+    meta: dict[str, object] = field(default_factory=dict)
+
+
+def score_shard(
+    shard: ShardFile,
+    models: Models,
+    options: ReadOptions,
+    batch_size: int,
+    limit: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+    advance: Callable[[int], None] = lambda count: None,
+) -> ShardScores:
+    """Scores every regular sample of a shard, in order, in batches.
+
+    Args:
+        limit: score at most this many samples.
+        advance: called with the number of samples done, batch by batch.
+
+    Returns:
+        The scores; of a damaged shard, those of the samples before the damage, and the problem.
+    """
+    irregular: list[Irregular] = []
+    batches: list[Mapping[str, Column]] = []
+    meta: dict[str, object] = {}
+    problem = None
+    try:
+        for group in ahead(decoded_batches(read_shard(shard, options), batch_size, limit, irregular, max_pixels)):
+            columns, shape = score_batch(models, *zip(*group, strict=True))
+            batches.append(columns)
+            meta |= shape
+            advance(len(group))
+    except ShardError as error:
+        problem = str(error)
+    return ShardScores(join_columns(batches) if batches else None, irregular, problem, meta)
+
+
+def score_batch(
+    models: Models, samples: tuple[Sample, ...], images: tuple[Image.Image, ...]
+) -> tuple[dict[str, Column], dict[str, object]]:
+    """All columns of one batch. Each image goes once through each distinct encoder."""
+    encoding = models.reference.encode(images)
+    reference = models.reference.describe(encoding)
+    output = None
+    if models.captioner is not None:
+        shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
+        own = encoding if shared else models.captioner.encode(images)
+        output = models.captioner.describe(own, attention=True)
+    batch = Batch(
+        captions=[sample.caption for sample in samples],
+        reference=reference,
+        output=output,
+        reference_encoding=encoding,
+        reference_captioner=models.reference,
+        sentence_encoder=models.sentence_encoder,
+        language_model=models.language_model,
+    )
+    columns: dict[str, Column] = {
+        "index": np.array([sample.index for sample in samples], dtype=np.int64),
+        "key": [sample.key for sample in samples],
+        "caption": batch.captions,
+        "reference": reference.captions,
+        "reference_embedding": batch.embeddings["reference"].astype(np.float16),
+    }
+    meta: dict[str, object] = {}
+    if output is not None:
+        columns["output"] = output.captions
+        if output.attention is not None:
+            meta["attention_shape"] = list(output.attention.first.shape[1:])
+    for signal in signals_for(output is not None):
+        columns |= signal.measure(batch)
+    return columns, meta
+
+
+def decoded_batches(
+    items: Iterable[Sample | Irregular],
+    batch_size: int,
+    limit: int | None,
+    irregular: list[Irregular],
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[list[tuple[Sample, Image.Image]]]:
+    """Samples with their decoded images, in batches; what cannot be used is appended to `irregular`.
+
+    Raises:
+        ShardError: the shard is damaged, after the batch of the samples before the damage.
+    """
+    group: list[tuple[Sample, Image.Image]] = []
+    done = 0
+    damage: ShardError | None = None
+    iterator = iter(items)
+    while limit is None or done < limit:
+        try:
+            item = next(iterator)
+        except StopIteration:
+            break
+        except ShardError as error:
+            damage = error
+            break
+        if isinstance(item, Irregular):
+            irregular.append(item)
+            continue
+        try:
+            group.append((item, decode_image(item.image, max_pixels)))
+        except ImageError as error:
+            reason: Reason = "oversized_image" if error.reason == "oversized" else "undecodable"
+            irregular.append(Irregular(item.shard, item.key, reason, error.detail, item.index))
+            continue
+        done += 1
+        if len(group) == batch_size:
+            yield group
+            group = []
+    if group:
+        yield group
+    if damage is not None:
+        raise damage
+
+
+def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """Runs an iterator in a thread, `depth` items ahead, so that reading and decoding overlap with the models.
+
+    An exception of the iterator is raised here, after the items before it.
+    """
+    done = object()
+    buffer: queue.Queue[object] = queue.Queue(maxsize=depth)
+    stopped = threading.Event()
+
+    def put(item: object) -> bool:
+        while not stopped.is_set():
+            try:
+                buffer.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+            put(done)
+        except BaseException as error:  # handed to the consumer, which raises it
+            put(_Failure(error))
+
+    thread = threading.Thread(target=produce, daemon=True, name="srdscan-reader")
+    thread.start()
+    try:
+        while (item := buffer.get()) is not done:
+            if isinstance(item, _Failure):
+                raise item.error
+            yield item  # type: ignore[misc]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: BaseException

@@ -1,0 +1,18 @@
+"""Signals: one module a family. Importing this package registers them all."""
+
+from srdscan.signals import attention, drift, fluency, grounding, targets
+from srdscan.signals.base import SIGNALS, Batch, Evidence, Signal, register_signal, signals_for
+
+__all__ = [
+    "SIGNALS",
+    "Batch",
+    "Evidence",
+    "Signal",
+    "attention",
+    "drift",
+    "fluency",
+    "grounding",
+    "register_signal",
+    "signals_for",
+    "targets",
+]

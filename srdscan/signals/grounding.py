@@ -1,0 +1,44 @@
+"""Grounding: what the image adds to a caption's likelihood, under the trusted captioner."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from srdscan.scores import Column, Scores
+from srdscan.signals.base import Batch, Evidence, Role, register_signal
+from srdscan.signals.per_sample import judge_column
+
+
+@register_signal
+class Grounding:
+    """(ln p_LM(text) - ln p_reference(text | image)) / tokens: positive where the image speaks against the text.
+
+    The pointwise mutual information of caption and image, negated, with the language model for the prior. It uses the
+    caption itself and not the one caption that the reference happened to generate, so it tells a caption of another
+    image from a different way to say the same.
+    """
+
+    roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+
+    def __init__(self, role: Role) -> None:
+        self.role: Role = role
+        self.name = f"grounding.{role}"
+        self.needs_captioner = role == "output"
+        self.description = f"how little the image supports the {role}, by the reference captioner"
+
+    def measure(self, batch: Batch) -> Mapping[str, Column]:
+        """`signal.grounding.<role>`, in nats per token."""
+        given = np.array([values.sum() for values in batch.support(self.role)])
+        prior = np.array([values.sum() for values in batch.log_probs[self.role]])
+        tokens = np.array([len(values) for values in batch.log_probs[self.role]])
+        return {f"signal.{self.name}": ((prior - given) / tokens).astype(np.float32)}
+
+    def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
+        """Against trusted data or the bulk."""
+        return judge_column(
+            f"signal.{self.name}",
+            scores,
+            calibration,
+            lambda value: f"the image does not support the {self.role} ({value:+.1f} nats a token)",
+        )
