@@ -12,6 +12,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import Models, ahead, decoded_batches
 from srdscan.shards import Irregular, ReadOptions, Sample, ShardError, open_shard, read_shard
 from srdscan.signals import ablation
+from srdscan.signals.attention import anomalous_heads
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def ablate(
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Peak ablation of the chosen samples: gains in fidelity and the new captions, in order of rows."""
     assert models.captioner is not None
-    peaks = ablation.most_anomalous_peak(scores)
+    _, peaks, _ = anomalous_heads(scores)
     outputs, references = list(scores.strings("output")), list(scores.strings("reference"))
     grid = scores.meta["attention_shape"][2:]
     gains: list[npt.NDArray[np.float64]] = []
@@ -83,7 +84,7 @@ def ablate(
     for rows, images in revisit(located, scores, options, batch_size, max_pixels):
         gain, said = ablation.measure(
             images,
-            [int(peaks[row, 1]) for row in rows],
+            [int(peaks[row]) for row in rows],
             [outputs[row] for row in rows],
             [references[row] for row in rows],
             grid,
@@ -108,16 +109,16 @@ def illustrate(
     """Thumbnails of the chosen samples, and overlays of their most abnormal head's attention in a model audit."""
     pictures = {row: Pictures() for place in located for row in place.rows}
     with_attention = models.captioner is not None and "attention_shape" in scores.meta and bool(pictures)
-    peaks = ablation.most_anomalous_peak(scores) if with_attention else None
+    heads = anomalous_heads(scores)[0] if with_attention else None
     for rows, images in revisit(located, scores, options, batch_size, max_pixels):
         overlays: list[bytes | None] = [None] * len(rows)
-        if peaks is not None:
+        if heads is not None:
             assert models.captioner is not None
             described = models.captioner.describe(models.captioner.encode(images), attention=True)
             assert described.attention is not None
             first = described.attention.first
             maps = first.reshape(len(rows), -1, *first.shape[3:])
-            overlays = [overlay(image, maps[i, peaks[row, 0]]) for i, (row, image) in enumerate(zip(rows, images, strict=True))]
+            overlays = [overlay(image, maps[i, heads[row]]) for i, (row, image) in enumerate(zip(rows, images, strict=True))]
         for row, image, heat in zip(rows, images, overlays, strict=True):
             pictures[row] = Pictures(thumbnail(image), heat)
         advance(len(rows))

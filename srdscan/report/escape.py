@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["is_hidden", "markdown_escape", "shorten", "visible"]
+__all__ = ["hidden_name", "is_hidden", "markdown_escape", "shorten", "visible"]
 
 # Characters that str.isprintable() lets through although they draw nothing: a caption can carry a message in them.
 _BLANK: Final = frozenset(
@@ -23,15 +23,29 @@ _BLANK: Final = frozenset(
     )
     for code in range(start, stop + 1)
 )
+_CONTROLS: Final = (
+    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
+    "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US SPACE"
+).split()
 _MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()#~|!$^]")
 _LINE_START: Final = re.compile(r"^(?:[-+=:]|\d+(?=[.)]))")
 _BREAK: Final = "&#8203;"
-"""A zero-width space. GitHub links @names, e-mails and addresses after it has decoded entities: only a break stops it."""
+"""A zero-width space: GitHub links @names and addresses after it has decoded entities, so only a break stops it."""
 
 
 def is_hidden(character: str) -> bool:
     """Whether a character draws nothing, or moves others: controls, bidi marks, odd spaces, surrogates, fillers."""
     return not character.isprintable() or character in _BLANK
+
+
+def hidden_name(character: str) -> str:
+    """A hidden character's name in plain letters, for pages whose fonts may lack the pictures `visible` uses.
+
+    >>> hidden_name(chr(27)), hidden_name(chr(0x202E))
+    ('ESC', 'U+202E')
+    """
+    code = ord(character)
+    return _CONTROLS[code] if code <= 0x20 else f"U+{code:04X}"
 
 
 def _shown(character: str) -> str:

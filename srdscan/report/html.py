@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from srdscan.report.escape import is_hidden, visible
+from srdscan.report.escape import hidden_name, is_hidden, visible
 from srdscan.report.pictures import data_uri
 from srdscan.report.schema import Report, ShardSummary, plain
 from srdscan.text import words
@@ -122,12 +122,16 @@ def _mark(text: str, known: frozenset[str] | None) -> Markup:
         part = "".join(group)
         if hidden:
             close_run()
-            pieces.append(_BOXED.format(visible(part)))
+            pieces.append(_BOXED.format(" ".join(map(hidden_name, part))))
             continue
         for token in _TOKEN.finditer(part):
             if token["gap"]:
                 gap += token["gap"]
-            elif known is None or all(word in known or word in _QUIET for word in words(token["word"])):
+                continue
+            new = [] if known is None else [word for word in words(token["word"]) if word not in known]
+            if new and marked and _QUIET.issuperset(new):
+                gap += token["word"]  # "banana on a table" is one find, not two
+            elif _QUIET.issuperset(new):
                 close_run()
                 pieces.append(escape(token["word"]))
             else:

@@ -28,7 +28,7 @@ _INFERNO: Final = np.array(
     ],
     dtype=np.float64,
 )
-_DIM: Final = 0.62
+_DIM: Final = 0.75
 """How bright the picture stays under the heat map: white must end up darker than the hottest colour."""
 _VEIL: Final = (0.22, 0.88)
 """Opacity of the heat map where attention is zero, and at its peak."""
@@ -97,13 +97,13 @@ def overlay(image: Image.Image, attention: npt.NDArray[np.floating], side: int =
 
 
 def _outline_peak(picture: Image.Image, attention: npt.NDArray[np.floating]) -> None:
-    """Draws a white frame with dark edges just outside the cell that gets the most attention."""
+    """Draws a white frame with a dark edge just outside the cell that gets the most attention."""
     rows, columns = attention.shape
     row, column = divmod(int(np.nan_to_num(attention, nan=0.0, posinf=0.0, neginf=0.0).argmax()), columns)
     left, right = (picture.width * edge / columns for edge in (column, column + 1))
     top, bottom = (picture.height * edge / rows for edge in (row, row + 1))
     draw = ImageDraw.Draw(picture)
-    for grow, color in ((3, (0, 0, 0)), (2, (255, 255, 255)), (1, (0, 0, 0))):
+    for grow, color in ((3, (0, 0, 0)), (2, (255, 255, 255))):
         corners = (
             max(3 - grow, round(left) - grow),
             max(3 - grow, round(top) - grow),

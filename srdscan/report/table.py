@@ -15,7 +15,9 @@ from srdscan.verdicts import Verdicts
 TEXT = pa.string()
 
 
-def write_samples(path: Path, scores: Scores, records: Sequence[ShardRecord], verdicts: Verdicts) -> dict[int, dict[str, Any]]:
+def write_samples(
+    path: Path, scores: Scores, records: Sequence[ShardRecord], verdicts: Verdicts
+) -> dict[int, dict[str, Any]]:
     """Writes the table.
 
     Args:

@@ -15,8 +15,6 @@ from PIL import Image
 from srdscan.captioners.base import Captioner
 from srdscan.decide import empirical_p
 from srdscan.fidelity import SentenceEncoder
-from srdscan.scores import Scores
-from srdscan.signals.attention import MEASURES
 from srdscan.signals.base import Evidence, abstain
 
 NAME = "ablation"
@@ -27,24 +25,6 @@ COVER = 0.25
 """Side of the covering square, as a share of the image's: 56 px of 224. Squares of 48 and 64 px both cure."""
 
 Doubles = npt.NDArray[np.float64]
-
-
-def most_anomalous_peak(scores: Scores) -> npt.NDArray[np.int64]:
-    """(N, 2): head and peak cell of each sample's most abnormally concentrated first-token map.
-
-    Abnormal is relative to the same head's compactness over the data set (median and central spread), so that a head
-    that always concentrates does not count.
-    """
-    layers, heads = int(scores.meta["attention_shape"][0]), int(scores.meta["attention_shape"][1])
-    maps = layers * heads
-    column = MEASURES.index("compactness")
-    values = np.concatenate(
-        [part.reshape(len(part), -1, len(MEASURES))[:, :maps, column] for part in scores.vectors("attention.measures")]
-    )
-    peaks = np.concatenate([part[:, :maps] for part in scores.vectors("attention.peak")])
-    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
-    head = ((values - centre) / np.maximum((high - low) / 2, 1e-6)).argmax(axis=1)
-    return np.stack([head, peaks[np.arange(len(head)), head]], axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True)

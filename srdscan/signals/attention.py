@@ -1,18 +1,32 @@
 """Attention concentration, per layer and head."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from srdscan.captioners.base import Floats
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import Batch, Evidence, abstain, register_signal
+from srdscan.signals.mixture import fit_mixtures
 
 MEASURES = ("entropy", "gini", "top_mass", "peak_ratio", "compactness")
 TOP_SHARE = 0.02
 WINDOW = 3
+
+LEAST_SEPARATION = 2.0
+"""BSI from which a head counts as bimodal (BYE, NeurIPS 2025)."""
+STRANGER = 1e-4
+"""How unlikely it must be that a head's minority says odd things by chance, corrected for the heads tried."""
+FEWEST, MOST = 50, 5000
+"""Samples that head selection needs, and that it looks at."""
+TAIL = 1.3
+"""The majority's tail is taken to be this much wider than the normal fitted to it."""
+
+Doubles = npt.NDArray[np.float64]
 
 
 def concentration(maps: npt.NDArray[Any]) -> Floats:
@@ -49,12 +63,86 @@ def window_mass(maps: npt.NDArray[np.float64], window: int = WINDOW) -> npt.NDAr
     return area[:, w:, w:] - area[:, :-w, w:] - area[:, w:, :-w] + area[:, :-w, :-w]
 
 
+@dataclass(frozen=True)
+class Selection:
+    """The columns (token, layer, head, measure) that single out a minority, and how.
+
+    Attributes:
+        columns: (K,) indices into `attention.measures`.
+        centre, spread: (K,) of the majority.
+        direction: (K,) +1 where the minority concentrates more, -1 where less.
+        weight: (K,) sums to 1.
+        share: of the samples in the minority, by the heaviest column.
+    """
+
+    columns: npt.NDArray[np.int64]
+    centre: Doubles
+    spread: Doubles
+    direction: Doubles
+    weight: Doubles
+    share: float
+
+
+def select_heads(values: Doubles, strangeness: Sequence[Doubles]) -> Selection | None:
+    """Chooses heads without labels.
+
+    A column counts if a mixture finds a minority in it (0.3 to 25 % of the samples) at BSI >= 2, and if that minority is
+    stranger in what it *says*: a natural minority (group photographs, say) attends differently too, but its captions
+    are no further from the reference than others. Columns that single out other samples than the best one are dropped.
+
+    Args:
+        values: (M, N) measures of all columns.
+        strangeness: (N,) numbers such as drift, larger is stranger; a minority must stand out in one of them.
+
+    Returns:
+        None if no column qualifies.
+    """
+    count = values.shape[1]
+    mixtures = fit_mixtures(values)
+    minority = mixtures.posterior(values) > 0.5
+    sizes = minority.sum(axis=1)
+    bimodal = (mixtures.separation >= LEAST_SEPARATION) & (sizes >= max(3, 0.003 * count)) & (sizes <= 0.25 * count)
+    candidates = np.flatnonzero(bimodal)
+    if not len(candidates):
+        return None
+    ranks = [stats.rankdata(values_) for values_ in strangeness]
+    chance = np.array([min(_rank_sum_p(rank, minority[column]) for rank in ranks) for column in candidates])
+    chance = np.minimum(chance * len(ranks) * len(candidates), 1.0)
+    strange = chance < STRANGER
+    candidates, chance = candidates[strange], chance[strange]
+    if not len(candidates):
+        return None
+    evidence = -np.log10(np.maximum(chance, 1e-30)) * mixtures.separation[candidates]
+    best = minority[candidates[evidence.argmax()]]
+    overlap = np.array([(minority[c] & best).sum() / max((minority[c] | best).sum(), 1) for c in candidates])
+    agreeing = overlap >= 0.5
+    candidates, evidence = candidates[agreeing], evidence[agreeing]
+    return Selection(
+        columns=candidates,
+        centre=mixtures.majority[candidates, 0],
+        spread=mixtures.majority[candidates, 1],
+        direction=mixtures.direction[candidates],
+        weight=evidence / evidence.sum(),
+        share=float(best.mean()),
+    )
+
+
+def _rank_sum_p(ranks: Doubles, members: npt.NDArray[np.bool_]) -> float:
+    """One-sided Mann-Whitney p-value that the members' ranks are larger (normal approximation)."""
+    inside, outside = int(members.sum()), int((~members).sum())
+    if not inside or not outside:
+        return 1.0
+    mean = inside * (inside + outside + 1) / 2
+    deviation = np.sqrt(inside * outside * (inside + outside + 1) / 12)
+    return float(stats.norm.sf((ranks[members].sum() - mean) / deviation))
+
+
 @register_signal
 class Attention:
     """A minority of samples on which several heads concentrate as they never do otherwise."""
 
     name = "attention"
-    description = "attention of single heads concentrates abnormally, in a minority of samples that also drift"
+    description = "attention of single heads concentrates abnormally, in a minority of samples that also say odd things"
     needs_captioner = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
@@ -70,5 +158,76 @@ class Attention:
         }
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
-        """See `head_selection`."""
-        return abstain(len(scores), "not yet")
+        """Selects heads on a sample of the data set, then scores every sample by them."""
+        count = len(scores)
+        if count < FEWEST or not scores.has("attention.measures"):
+            return abstain(count, f"needs attention maps of at least {FEWEST} samples")
+        rows = np.unique(np.linspace(0, count - 1, min(count, MOST)).round().astype(np.int64))
+        strangeness = [scores.numbers(f"signal.{name}.output")[rows] for name in ("drift", "onion", "grounding")]
+        selection = select_heads(_take(scores, rows=rows).T.astype(np.float64), strangeness)
+        if selection is None:
+            return abstain(count, "no head singles out a minority that also says odd things")
+        values = _take(scores, columns=selection.columns)
+        z = (values - selection.centre) / selection.spread * selection.direction @ selection.weight
+        p_values = np.maximum(stats.norm.sf(z / TAIL), 1e-12)
+        compactness = self._compactness(scores)
+
+        def reason(index: int) -> str:
+            return compactness(index) if p_values[index] < 1e-3 else ""
+
+        heads = sorted({_head_name(int(column), scores.meta["attention_shape"]) for column in selection.columns})
+        note = f"{100 * selection.share:.1f} % of the samples stand out in {', '.join(heads[:6])}"
+        return Evidence(p_values, z, note, reason=reason)
+
+    @staticmethod
+    def _compactness(scores: Scores) -> Callable[[int], str]:
+        """Sample -> where its most abnormal head looks, in words."""
+        heads, peaks, masses = anomalous_heads(scores)
+        columns = int(scores.meta["attention_shape"][3])
+
+        def sentence(index: int) -> str:
+            row, column = divmod(int(peaks[index]), columns)
+            return f"attention peak at ({row},{column}) holds {100 * masses[index]:.0f} % of the mass"
+
+        return sentence
+
+
+def anomalous_heads(
+    scores: Scores,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Doubles]:
+    """Each sample's most abnormally concentrated first-token map: (N,) head, peak cell, mass of its best window.
+
+    Abnormal is relative to the same head's compactness over the data set (median and central spread), so that a head
+    that always concentrates does not count.
+    """
+    layers, heads = (int(n) for n in scores.meta["attention_shape"][:2])
+    maps, measure = layers * heads, MEASURES.index("compactness")
+    columns = np.arange(maps) * len(MEASURES) + measure
+    values = _take(scores, columns=columns)
+    peaks = np.concatenate([part[:, :maps] for part in scores.vectors("attention.peak")])
+    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
+    head = ((values - centre) / np.maximum((high - low) / 2, 1e-6)).argmax(axis=1)
+    every = np.arange(len(head))
+    return head, peaks[every, head].astype(np.int64), values[every, head]
+
+
+def _take(
+    scores: Scores, rows: npt.NDArray[np.int64] | None = None, columns: npt.NDArray[np.int64] | None = None
+) -> Doubles:
+    """Some rows or some columns of the measures, never all of both: (rows, columns)."""
+    parts, start = [], 0
+    for part in scores.vectors("attention.measures"):
+        if rows is not None:
+            inside = rows[(rows >= start) & (rows < start + len(part))] - start
+            parts.append(part[inside])
+        else:
+            parts.append(part[:, columns])
+        start += len(part)
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _head_name(column: int, shape: Sequence[int]) -> str:
+    """`layer 1 head 4` of a column of the measures."""
+    layers, heads = int(shape[0]), int(shape[1])
+    place = column // len(MEASURES) % (layers * heads)
+    return f"layer {place // heads} head {place % heads}"
