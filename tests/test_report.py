@@ -5,6 +5,7 @@ import io
 import json
 import re
 from enum import Enum
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,23 @@ def page(tmp_path: Path, report: schema.Report, samples: list[html.FlaggedSample
     return path.read_text("utf-8")
 
 
+LOADING = {"src", "href", "srcset", "action", "data", "poster", "background", "formaction", "xlink:href"}
+
+
+def parse(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The page's elements with their attributes, as a browser would see them."""
+    found: list[tuple[str, list[tuple[str, str]]]] = []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, attributes: found.append((tag, [(k, v or "") for k, v in attributes]))  # type: ignore[method-assign]
+    parser.feed(text)
+    parser.close()
+    return found
+
+
+def elements(text: str) -> list[tuple[str, tuple[str, ...]]]:
+    return [(tag, tuple(name for name, _ in attributes)) for tag, attributes in parse(text)]
+
+
 def pixels(jpeg: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"), dtype=np.float64)
 
@@ -213,10 +231,10 @@ def test_the_overlay_is_brightest_where_the_map_peaks() -> None:
         shown = pixels(pictures.overlay(Image.new("RGB", (240, 160), "white"), attention, side=240))
         assert shown.shape == (160, 240, 3)
         cells = shown.reshape(8, 20, 12, 20, 3)[:, 6:14, :, 6:14].mean(axis=(1, 3))
-        brightness = cells.mean(axis=-1)
+        brightness = cells @ (0.2126, 0.7152, 0.0722)
         assert np.unravel_index(brightness.argmax(), brightness.shape) == (row, column)
-        assert brightness[row, column] > 190
-        assert brightness[(row + 4) % 8, (column + 6) % 12] < 160, "a white picture stays darker than the peak"
+        assert brightness[row, column] > 150
+        assert brightness[(row + 4) % 8, (column + 6) % 12] < 135, "a white picture stays darker than the peak"
 
 
 def test_the_peak_cell_is_framed_in_white() -> None:
@@ -277,12 +295,18 @@ def test_a_data_uri_carries_the_bytes() -> None:
 def test_nothing_hostile_reaches_the_page_raw(tmp_path: Path, text: str) -> None:
     clean = page(tmp_path, hostile_report("harmless"), [hostile_sample("harmless")])
     dirty = page(tmp_path, hostile_report(text), [hostile_sample(text)])
-    for tag in ("<script", "</script", "<style", "</style", "<img", "<title", "<!--", "<a "):
-        assert dirty.count(tag) == clean.count(tag), tag
+    added = {"mark", "span", "details", "summary", "p"}  # what a caption may bring: marks, boxes, and "read all"
+    assert [e for e in elements(dirty) if e[0] not in added] == [e for e in elements(clean) if e[0] not in added]
+    assert {e for e in elements(dirty) if e[0] in added} <= {e for e in elements(clean) if e[0] in added} | {
+        ("mark", ()),
+        ("p", ()),
+        ("summary", ()),
+        ("details", ("class",)),
+        ("span", ("class", "title")),
+    }
+    assert "<!--" not in dirty
     assert not [character for character in dirty if character != "\n" and escape.is_hidden(character)]
-    assert "49" not in re.findall(r"\b49\b", dirty)
-    attributes = re.findall(r"<[a-z]+ ([^<>]*)>", dirty)
-    assert not [found for found in attributes if re.search(r"\bon\w+=", found)]
+    assert not re.search(r"[^\w.]49[^\w.;]", dirty.split("</style>", 1)[1]), "captions are not templates"
 
 
 def test_hidden_characters_are_boxed_in_captions(tmp_path: Path) -> None:
@@ -292,9 +316,10 @@ def test_hidden_characters_are_boxed_in_captions(tmp_path: Path) -> None:
 
 def test_the_page_loads_nothing_and_names_its_script_by_hash(tmp_path: Path) -> None:
     text = page(tmp_path, make_report(), [hostile_sample(text) for text in HOSTILE])
-    addresses = re.findall(r'\b(?:src|href|srcset|action|data|poster)\s*=\s*"?([^"\s>]*)', text)
-    assert addresses
-    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in addresses)
+    addresses = [(name, value) for _, attributes in parse(text) for name, value in attributes if name in LOADING]
+    assert {name for name, _ in addresses} == {"src", "href"}
+    assert all(value.startswith(("data:image/jpeg;base64,", "#")) for _, value in addresses)
+    assert not {"link", "iframe", "object", "embed", "base", "form"} & {tag for tag, _ in parse(text)}
     assert "@import" not in text
     assert "url(" not in text
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)

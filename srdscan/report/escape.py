@@ -23,10 +23,12 @@ _BLANK: Final = frozenset(
     )
     for code in range(start, stop + 1)
 )
+# fmt: off
 _CONTROLS: Final = (
-    "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
-    "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US SPACE"
-).split()
+    "NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "TAB", "LF", "VT", "FF", "CR", "SO", "SI",
+    "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB", "ESC", "FS", "GS", "RS", "US",
+)
+# fmt: on
 _MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()#~|!$^]")
 _LINE_START: Final = re.compile(r"^(?:[-+=:]|\d+(?=[.)]))")
 _BREAK: Final = "&#8203;"
@@ -45,7 +47,7 @@ def hidden_name(character: str) -> str:
     ('ESC', 'U+202E')
     """
     code = ord(character)
-    return _CONTROLS[code] if code <= 0x20 else f"U+{code:04X}"
+    return _CONTROLS[code] if code < 0x20 else f"U+{code:04X}"
 
 
 def _shown(character: str) -> str:

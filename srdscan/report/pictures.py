@@ -28,7 +28,7 @@ _INFERNO: Final = np.array(
     ],
     dtype=np.float64,
 )
-_DIM: Final = 0.75
+_DIM: Final = 0.66
 """How bright the picture stays under the heat map: white must end up darker than the hottest colour."""
 _VEIL: Final = (0.22, 0.88)
 """Opacity of the heat map where attention is zero, and at its peak."""

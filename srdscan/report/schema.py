@@ -212,8 +212,8 @@ class Report:
         elif counts.flagged == 0:
             found = f"Nothing found in {counts.audited:,} sample{'' if counts.audited == 1 else 's'}"
         else:
-            look = "sample looks" if counts.audited == 1 else "samples look"
-            found = f"{counts.flagged:,} of {counts.audited:,} {look} poisoned"
+            samples, look = "sample" if counts.audited == 1 else "samples", "looks" if counts.flagged == 1 else "look"
+            found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
         if self.verdict == "incomplete":
             return f"Not everything could be read. {found} so far."
         if self.verdict == "pass" and counts.flagged:
