@@ -376,6 +376,12 @@ def test_a_long_caption_is_cut_and_whole_on_demand(tmp_path: Path) -> None:
     assert len(cut) < len(text) + 20_000
 
 
+def test_no_key_or_reason_floods_the_page(tmp_path: Path) -> None:
+    text = page(tmp_path, make_report(), [hostile_sample("\u202e" * 50_000)])
+    assert len(text) < len(page(tmp_path, make_report(), [])) + 500_000
+    assert f"<b>{'&lt;U+202E&gt;' * 74}&lt;U+202E…</b>" in text
+
+
 def test_an_empty_report_is_kind(tmp_path: Path) -> None:
     text = page(tmp_path, EMPTY, [], ())
     assert "<b>Nothing found.</b> An ordinary result." in text

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from srdscan.report.escape import hidden_name, is_hidden, visible
+from srdscan.report.escape import hidden_name, is_hidden, shorten, visible
 from srdscan.report.pictures import data_uri
 from srdscan.report.schema import Report, ShardSummary, plain
 from srdscan.text import words
@@ -39,6 +39,8 @@ _HEAD: Final = 320
 """Characters of a caption shown at once."""
 _WHOLE: Final = 20_000
 """Characters of a caption shown when it is opened."""
+_LONGEST: Final = 600
+"""Characters of any other text: a key or a reason can be as hostile as a caption. report.json has the rest."""
 _BINS: Final = 20
 
 _TOKEN: Final = re.compile(r"(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|(?P<gap>[\W_]+)")
@@ -180,8 +182,10 @@ def _setting(value: object) -> str:
 
 
 def _safe(value: object) -> object:
-    """What every expression of the template passes through: text that is not markup becomes visible."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """What every expression of the template passes through: text becomes visible, and not too long; markup stays."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return shorten(visible(value[: _LONGEST + 1]), _LONGEST)
 
 
 @functools.cache
@@ -192,7 +196,8 @@ def _template() -> jinja2.Template:
     environment.filters |= {
         "caption": _caption,
         "count": lambda number: f"{number:,}",
-        "data_uri": data_uri,
+        # base64 holds nothing to escape, and must not be cut
+        "data_uri": lambda jpeg: Markup(data_uri(jpeg)),
         "p_value": _p_value,
         "percent": _percent,
         "policy_hash": _policy_hash,

@@ -11,7 +11,7 @@ from scipy import stats
 from srdscan.captioners.base import Floats
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import Batch, Evidence, abstain, register_signal
-from srdscan.signals.mixture import fit_mixtures
+from srdscan.signals.mixture import Mixture, fit_mixtures
 
 MEASURES = ("entropy", "gini", "top_mass", "peak_ratio", "compactness")
 TOP_SHARE = 0.02
@@ -19,7 +19,9 @@ WINDOW = 3
 
 LEAST_SEPARATION = 2.0
 """BSI from which a head counts as bimodal (BYE, NeurIPS 2025)."""
-STRANGER = 1e-4
+SMALLEST_SHARE, LARGEST_SHARE = 0.003, 0.25
+"""How small and how large a minority may be."""
+STRANGER = 1e-2
 """How unlikely it must be that a head's minority says odd things by chance, corrected for the heads tried."""
 FEWEST, MOST = 50, 5000
 """Samples that head selection needs, and that it looks at."""
@@ -97,34 +99,73 @@ def select_heads(values: Doubles, strangeness: Sequence[Doubles]) -> Selection |
     Returns:
         None if no column qualifies.
     """
-    count = values.shape[1]
-    mixtures = fit_mixtures(values)
-    minority = mixtures.posterior(values) > 0.5
-    sizes = minority.sum(axis=1)
-    bimodal = (mixtures.separation >= LEAST_SEPARATION) & (sizes >= max(3, 0.003 * count)) & (sizes <= 0.25 * count)
-    candidates = np.flatnonzero(bimodal)
-    if not len(candidates):
+    ranks = [stats.rankdata(numbers) for numbers in strangeness]
+    found = [part for mixture in fit_mixtures(values) for part in _minorities(values, mixture, ranks)]
+    tried = sum(part.tried for part in found)
+    best: dict[int, _Minority] = {}
+    for part in found:
+        if part.chance * tried < STRANGER and (part.column not in best or part.evidence > best[part.column].evidence):
+            best[part.column] = part
+    if not best:
         return None
-    ranks = [stats.rankdata(values_) for values_ in strangeness]
-    chance = np.array([min(_rank_sum_p(rank, minority[column]) for rank in ranks) for column in candidates])
-    chance = np.minimum(chance * len(ranks) * len(candidates), 1.0)
-    strange = chance < STRANGER
-    candidates, chance = candidates[strange], chance[strange]
-    if not len(candidates):
-        return None
-    evidence = -np.log10(np.maximum(chance, 1e-30)) * mixtures.separation[candidates]
-    best = minority[candidates[evidence.argmax()]]
-    overlap = np.array([(minority[c] & best).sum() / max((minority[c] | best).sum(), 1) for c in candidates])
-    agreeing = overlap >= 0.5
-    candidates, evidence = candidates[agreeing], evidence[agreeing]
+    leader = max(best.values(), key=lambda part: part.evidence)
+    agreeing = [part for part in best.values() if part.overlap(leader) >= 0.5]
+    weight = np.array([part.evidence for part in agreeing])
     return Selection(
-        columns=candidates,
-        centre=mixtures.majority[candidates, 0],
-        spread=mixtures.majority[candidates, 1],
-        direction=mixtures.direction[candidates],
-        weight=evidence / evidence.sum(),
-        share=float(best.mean()),
+        columns=np.array([part.column for part in agreeing]),
+        centre=np.array([part.centre for part in agreeing]),
+        spread=np.array([part.spread for part in agreeing]),
+        direction=np.array([part.direction for part in agreeing]),
+        weight=weight / weight.sum(),
+        share=float(leader.members.mean()),
     )
+
+
+@dataclass(frozen=True)
+class _Minority:
+    """A bimodal column's minority; `chance` is the probability that it says such odd things by accident."""
+
+    column: int
+    members: npt.NDArray[np.bool_]
+    centre: float
+    spread: float
+    direction: float
+    separation: float
+    chance: float
+    tried: int
+
+    @property
+    def evidence(self) -> float:
+        return -float(np.log10(max(self.chance, 1e-30))) * self.separation
+
+    def overlap(self, other: "_Minority") -> float:
+        """Jaccard index of the members."""
+        return float((self.members & other.members).sum() / max((self.members | other.members).sum(), 1))
+
+
+def _minorities(values: Doubles, mixture: Mixture, ranks: Sequence[Doubles]) -> list[_Minority]:
+    """The columns in which a mixture sets a small minority clearly apart."""
+    count = values.shape[1]
+    members = mixture.posterior(values) > 0.5
+    sizes = members.sum(axis=1)
+    bimodal = (
+        (mixture.separation >= LEAST_SEPARATION)
+        & (sizes >= max(3, SMALLEST_SHARE * count))
+        & (sizes <= LARGEST_SHARE * count)
+    )
+    return [
+        _Minority(
+            column=int(column),
+            members=members[column],
+            centre=float(mixture.majority[column, 0]),
+            spread=float(mixture.majority[column, 1]),
+            direction=float(mixture.direction[column]),
+            separation=float(mixture.separation[column]),
+            chance=min(_rank_sum_p(rank, members[column]) for rank in ranks),
+            tried=len(ranks),
+        )
+        for column in np.flatnonzero(bimodal)
+    ]
 
 
 def _rank_sum_p(ranks: Doubles, members: npt.NDArray[np.bool_]) -> float:
