@@ -26,7 +26,9 @@ def conformal_p(values: Doubles, null: Doubles) -> Doubles:
     return np.where(np.isfinite(values), p, np.nan)
 
 
-def empirical_p(values: Doubles, bulk: float = 0.85, null: Doubles | None = None) -> Doubles:
+def empirical_p(
+    values: Doubles, bulk: float = 0.85, null: Doubles | None = None, least_scale: float = 0.0
+) -> Doubles:
     """One-sided p-values against a null fitted to the data's own bulk.
 
     The null is centred at the median; above it lies a generalised Pareto tail whose scale fits the values between the
@@ -38,6 +40,8 @@ def empirical_p(values: Doubles, bulk: float = 0.85, null: Doubles | None = None
         values: (N,) larger is more suspicious; NaN stays NaN.
         bulk: share of the values that is taken to be clean.
         null: values to fit the null to, if not `values` themselves.
+        least_scale: the scale is at least this. Where two captioners agree to the word on most images, the bulk has no
+            width, and without a floor the first honest disagreement would look like a miracle.
     """
     fitted = values if null is None else null
     finite = fitted[np.isfinite(fitted)]
@@ -45,7 +49,7 @@ def empirical_p(values: Doubles, bulk: float = 0.85, null: Doubles | None = None
         return np.where(np.isfinite(values), 1.0, np.nan)
     low, middle, high = np.quantile(finite, [1 - bulk, 0.5, bulk])
     reach = ((0.5 / (1 - bulk)) ** TAIL_SHAPE - 1) / TAIL_SHAPE
-    scale = max(high - middle, middle - low) / reach
+    scale = max((high - middle) / reach, (middle - low) / reach, least_scale)
     if scale <= 0:
         return np.where(np.isfinite(values), 1.0, np.nan)
     above = 0.5 * (1 + TAIL_SHAPE * np.maximum(values - middle, 0.0) / scale) ** (-1 / TAIL_SHAPE)

@@ -84,7 +84,7 @@ def judge(count: int, chosen: Plan, gains: Doubles, captions: Sequence[str]) -> 
     p_values, values = np.full(count, np.nan), np.full(count, np.nan)
     suspects = ~chosen.control
     values[chosen.rows] = gains
-    p_values[chosen.rows[suspects]] = empirical_p(gains[suspects], null=gains[chosen.control])
+    p_values[chosen.rows[suspects]] = empirical_p(gains[suspects], null=gains[chosen.control], least_scale=0.1)
     said = dict(zip(chosen.rows.tolist(), captions, strict=True))
 
     def reason(index: int) -> str:

@@ -33,4 +33,5 @@ class Drift:
             scores,
             calibration,
             lambda value: f"the {self.role} is far from the reference caption in meaning (cosine {1 - value:.2f})",
+            least_scale=0.1,
         )

@@ -37,6 +37,7 @@ class Fluency:
             scores,
             calibration,
             lambda value: f"the {self.role} reads {np.exp(value):.0f} times worse than the reference caption",
+            least_scale=0.2,
         )
 
 
@@ -68,4 +69,5 @@ class Onion:
             scores,
             calibration,
             lambda value: f"the {self.role} reads {np.exp(value):.1f} times better without one of its words",
+            least_scale=0.2,
         )

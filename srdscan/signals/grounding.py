@@ -41,4 +41,5 @@ class Grounding:
             scores,
             calibration,
             lambda value: f"the image does not support the {self.role} ({value:+.1f} nats a token)",
+            least_scale=0.2,
         )

@@ -38,6 +38,9 @@ BEYOND_DOUBT = 7.0
 """...unless it is stranger than any word that does: a trigger may be put on images of one kind only."""
 LEAST_BETWEEN = 0.4
 """Least difference between terms by nature, in spreads of single words; measured 0.5 to 0.8 on human captions."""
+ENOUGH_TERMS = 20
+LEAST_SPREAD = 0.05
+"""Nats; where captions are all alike, smaller differences mean nothing."""
 
 Doubles = npt.NDArray[np.float64]
 Candidate: TypeAlias = tuple[tuple[str, ...], npt.NDArray[np.int64], float]
@@ -147,9 +150,9 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     terms: list[Term] = []
     for short in (True, False):
         group = [c for c in candidates if (len(c[0]) < SHORTEST_ODD_PHRASE) == short]
-        spread = _centre_and_scale(np.concatenate(gains) if short else grounding)[1]
+        singles = np.concatenate(gains) if short else grounding
         sizes = np.array([len(novel) for _, novel, _ in group])
-        z_values = strangeness_z(np.array([effect for *_, effect in group]), sizes, spread)
+        z_values = strangeness_z(np.array([effect for *_, effect in group]), sizes, singles)
         for (gram, novel, _), z in zip(group, z_values, strict=True):
             p_value = min(float(stats.norm.sf(z)) * len(candidates), 1.0)
             if p_value > SIGNIFICANT:
@@ -166,7 +169,9 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     return _without_echoes(terms)
 
 
-def strangeness_z(effects: Doubles, sizes: npt.NDArray[np.int64], spread: float) -> Doubles:
+def strangeness_z(
+    effects: Doubles, sizes: npt.NDArray[np.int64], singles: Doubles | npt.NDArray[np.float32]
+) -> Doubles:
     """How far each term's strangeness is from what terms of this data set have, as z.
 
     Terms differ by nature: "up" can be left out more easily than "dog". So a term's mean is not held against chance
@@ -176,13 +181,16 @@ def strangeness_z(effects: Doubles, sizes: npt.NDArray[np.int64], spread: float)
     Args:
         effects: (K,) median or mean strangeness of each term's samples.
         sizes: (K,) samples of each.
-        spread: central spread of the strangeness of single samples or words.
+        singles: strangeness of all words, or all samples. Where captions and references differ in fewer than
+            `ENOUGH_TERMS` terms, the terms' distribution is taken from these.
     """
-    if len(effects) < 10:
-        return np.zeros(len(effects))
+    centre, spread = _centre_and_scale(singles)
+    spread = max(spread, LEAST_SPREAD)
     chance = np.square(spread) / sizes
-    centre, observed = _centre_and_scale(effects)
-    between = max(observed**2 - float(np.median(chance)), (LEAST_BETWEEN * spread) ** 2)
+    between = spread**2
+    if len(effects) >= ENOUGH_TERMS:
+        centre, observed = _centre_and_scale(effects)
+        between = max(observed**2 - float(np.median(chance)), (LEAST_BETWEEN * spread) ** 2)
     return np.asarray((effects - centre) / np.sqrt(between + chance))
 
 
