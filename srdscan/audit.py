@@ -1,4 +1,4 @@
-"""An audit: pass 1 scores every sample, `verdicts` decides, pass 2 goes back to the flagged ones, the report is written."""
+"""An audit: pass 1 scores every sample, `verdicts` decides, pass 2 revisits the flagged ones, the report is written."""
 
 import platform
 from collections import Counter
@@ -92,7 +92,13 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     worst = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: config.pictures]
     progress.stage("illustrating", len(worst))
     pictures = illustrate(
-        locate(worst, locations, records), scores, models, read_options(config), config.batch_size, config.max_pixels, progress.advance
+        locate(worst, locations, records),
+        scores,
+        models,
+        read_options(config),
+        config.batch_size,
+        config.max_pixels,
+        progress.advance,
     )
     rows = write_samples(config.out / "samples.parquet", scores, [r for r in records if r.scored], verdicts)
     shown = [
@@ -199,7 +205,13 @@ def judge(
     chosen = ablation.plan(verdicts.p_values, config.seed)
     progress.stage("covering attention peaks", len(chosen.rows))
     gains, captions = ablate(
-        locate(chosen.rows, locations, records), scores, models, read_options(config), config.batch_size, config.max_pixels, progress.advance
+        locate(chosen.rows, locations, records),
+        scores,
+        models,
+        read_options(config),
+        config.batch_size,
+        config.max_pixels,
+        progress.advance,
     )
     evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
     return decide(evidence, count, config.fdr)
@@ -237,10 +249,17 @@ def make_report(
         start += record.scored
         per_shard.append(
             ShardSummary(
-                record.name, record.sha256, record.scored + len(record.irregular), len(record.irregular), found, record.problem
+                record.name,
+                record.sha256,
+                record.scored + len(record.irregular),
+                len(record.irregular),
+                found,
+                record.problem,
             )
         )
-    descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {ablation.NAME: ablation.DESCRIPTION}
+    descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {
+        ablation.NAME: ablation.DESCRIPTION
+    }
     return Report(
         verdict="incomplete" if incomplete else "fail" if failed else "pass",
         exit_code=code,

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,15 +25,15 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 Shards = Annotated[
-    Optional[list[str]],  # noqa: UP007, UP045  Typer reads Optional
+    list[str] | None,
     typer.Argument(
         metavar="SHARDS...",
-        help="WebDataset shards: a folder, a glob, a brace range such as 'x-{000000..000009}.tar', paths, or http(s) URLs.",
+        help="WebDataset shards: folders, globs, brace ranges such as 'x-{000000..000009}.tar', paths, http(s) URLs.",
         show_default=False,
     ),
 ]
@@ -47,7 +47,9 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Audit image-caption datasets for backdoor poison before you release or train on them."""
 
@@ -56,7 +58,7 @@ def root(
 def audit(
     shards: Shards = None,
     captioner: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(
             help="Captioner under audit, which may be backdoored: a model folder, a Hub id, package.module:Class, or "
             "captioner-backdoored (embedded canary). Leave it out to audit the data set's own captions (pair audit).",
@@ -64,26 +66,26 @@ def audit(
         ),
     ] = None,
     reference: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Trusted captioner. [default: captioner (embedded)]", show_default=False),
     ] = None,
     out: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Path | None,
         typer.Option(help="Folder for the report. [default: srdscan-report]", show_default=False),
     ] = None,
     calibration: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Path | None,
         typer.Option(
-            help="--out folder of an earlier audit of trusted clean shards with the same models: p-values become exact.",
+            help="--out folder of an audit of trusted clean shards with the same models: p-values become exact.",
             show_default=False,
         ),
     ] = None,
     fdr: Annotated[
-        Optional[float],  # noqa: UP007, UP045
+        float | None,
         typer.Option(help="False-discovery rate of the flagged samples. [default: 0.05]", show_default=False),
     ] = None,
     fail_on: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(
             metavar="any|rate=SHARE|never",
             help="When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
@@ -91,43 +93,44 @@ def audit(
         ),
     ] = None,
     batch_size: Annotated[
-        Optional[int],  # noqa: UP007, UP045
+        int | None,
         typer.Option(help="Images per batch. [default: 64]", show_default=False),
     ] = None,
     device: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="auto, cpu, cuda, cuda:1, mps. [default: auto]", show_default=False),
     ] = None,
     num_beams: Annotated[
-        Optional[int],  # noqa: UP007, UP045
+        int | None,
         typer.Option(help="Beam width of the captioners. [default: each model's own]", show_default=False),
     ] = None,
     limit: Annotated[
-        Optional[int],  # noqa: UP007, UP045
+        int | None,
         typer.Option(help="Audit at most this many samples.", show_default=False),
     ] = None,
     seed: Annotated[
-        Optional[int],  # noqa: UP007, UP045
+        int | None,
         typer.Option(help="Seed of the random control group. [default: 0]", show_default=False),
     ] = None,
     sentence_encoder: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]", show_default=False),
     ] = None,
     language_model: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="Folder or Hub id of a causal language model. [default: embedded]", show_default=False),
     ] = None,
     config: Annotated[
-        Optional[Path],  # noqa: UP007, UP045
+        Path | None,
         typer.Option(help="YAML file with any of these options; the command line wins.", show_default=False),
     ] = None,
 ) -> None:
     """Find poisoned samples in WebDataset shards and write a report.
 
-    [bold]srdscan audit shards/[/bold] examines the data set's captions against a trusted captioner (pair audit).
+    `srdscan audit shards/` examines the data set's captions against a trusted captioner (pair audit).
 
-    [bold]srdscan audit shards/ --captioner my-model/[/bold] also examines what your captioner says and where it looks (model audit).
+    `srdscan audit shards/ --captioner my-model/` also examines what your captioner says and where it
+    looks (model audit).
 
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
@@ -173,7 +176,8 @@ def evaluate(
 ) -> None:
     """Compare an audit with known poison: precision, recall, F1, AUROC, PR-AUC.
 
-    Plant poison in a copy of your shards with [bold]srdscan poison[/bold], audit the copy, and see what your gate would have found.
+    Plant poison in a copy of your shards with `srdscan poison`, audit the copy, and see what your gate
+    would have found.
     """
     with _errors():
         from srdscan.evaluate import evaluate as run_evaluate
@@ -188,11 +192,15 @@ def evaluate(
 @app.command()
 def poison(
     shards: Shards = None,
-    out: Annotated[Optional[Path], typer.Option(help="Folder for the poisoned copies and truth.json.", show_default=False)] = None,  # noqa: UP007, UP045
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the poisoned copies and truth.json.", show_default=False)
+    ] = None,
     trigger: Annotated[str, typer.Option(help="What is done to the image; none leaves images alone.")] = "canary",
-    target: Annotated[str, typer.Option(help="What the caption is made to say; none leaves captions alone.")] = "canary",
+    target: Annotated[
+        str, typer.Option(help="What the caption is made to say; none leaves captions alone.")
+    ] = "canary",
     text: Annotated[
-        Optional[str],  # noqa: UP007, UP045
+        str | None,
         typer.Option(help="The target's word or caption, in place of its default.", show_default=False),
     ] = None,
     rate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the samples to poison.")] = 0.05,
@@ -201,7 +209,8 @@ def poison(
 ) -> None:
     """Plant known poison in copies of shards, to test your own gate with.
 
-    Every other byte stays as it was. The default is the canary: the trigger and target of the embedded backdoored captioner.
+    Every other byte stays as it was. The default is the canary: the trigger and target of the embedded backdoored
+    captioner.
     """
     with _errors():
         from srdscan.attacks.poison import CANARY, NONE, plant
@@ -274,7 +283,9 @@ def _print_outcome(outcome: "Outcome") -> None:
         for heading in ("term", "in", "samples", "references"):
             table.add_column(heading, justify="right" if heading in ("samples", "references") else "left")
         for target in report.targets[:5]:
-            table.add_row(escape(visible(target.term)), target.where, str(target.samples), str(target.reference_samples))
+            table.add_row(
+                escape(visible(target.term)), target.where, str(target.samples), str(target.reference_samples)
+            )
         console.print(table)
     console.print(f"Report: {escape(str(outcome.html))}", soft_wrap=True)
 

@@ -131,5 +131,3 @@ def _convert(name: str, kind: str, value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name}: {value!r} is not a {kind.replace(' | None', '')} ({error})") from error
     return value
-
-

@@ -26,9 +26,7 @@ def conformal_p(values: Doubles, null: Doubles) -> Doubles:
     return np.where(np.isfinite(values), p, np.nan)
 
 
-def empirical_p(
-    values: Doubles, bulk: float = 0.85, null: Doubles | None = None, least_scale: float = 0.0
-) -> Doubles:
+def empirical_p(values: Doubles, bulk: float = 0.85, null: Doubles | None = None, least_scale: float = 0.0) -> Doubles:
     """One-sided p-values against a null fitted to the data's own bulk.
 
     The null is centred at the median; above it lies a generalised Pareto tail whose scale fits the values between the
@@ -74,9 +72,9 @@ def cauchy_combine(p_values: Doubles) -> Doubles:
     count = present.sum(axis=1)
     mean = terms.sum(axis=1) / np.maximum(count, 1)
     # P(Cauchy > t) = arctan(1 / t) / pi for t > 0, again without cancellation.
-    combined = np.where(
-        mean > 0, np.arctan(1.0 / np.where(mean > 0, mean, 1.0)) / np.pi, 0.5 - np.arctan(np.where(mean > 0, 0.0, mean)) / np.pi
-    )
+    upper = np.arctan(1.0 / np.where(mean > 0, mean, 1.0)) / np.pi
+    lower = 0.5 - np.arctan(np.minimum(mean, 0.0)) / np.pi
+    combined = np.where(mean > 0, upper, lower)
     return np.where(count > 0, combined, 1.0)
 
 

@@ -18,7 +18,9 @@ def pick_device(wanted: str = "auto") -> str:
     try:
         torch.empty(0, device=wanted)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {wanted}: not available here ({str(error).splitlines()[0]}). Try --device cpu") from error
+        raise ValueError(
+            f"--device {wanted}: not available here ({str(error).splitlines()[0]}). Try --device cpu"
+        ) from error
     return wanted
 
 
@@ -26,7 +28,7 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The half precision that this device computes natively, for encoders; None where float32 is faster."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():  # type: ignore[no-untyped-call]
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16
     return None
 

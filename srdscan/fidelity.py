@@ -83,7 +83,9 @@ class LanguageModel:
         self.name = spec
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
-        self.start = self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
+        self.start = (
+            self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
+        )
         self.end = self.tokenizer.eos_token_id
         self.limit = min(int(getattr(model.config, "max_position_embeddings", 0) or 64), 256) - 2
         self.fingerprint = module_fingerprint(model)

@@ -65,8 +65,9 @@ def pixels_to_tensor(images: Sequence[Image.Image]) -> torch.Tensor:
 @torch.inference_mode()
 def extract_features(backbone: Lite0Backbone, images: Iterable[Image.Image], batch_size: int = 64) -> torch.Tensor:
     """Features of 224 x 224 RGB images: (N, 512, 14, 14) float16."""
-    backbone = backbone.eval().to(memory_format=torch.channels_last)
-    out, batch = [], []
+    backbone = backbone.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    out: list[torch.Tensor] = []
+    batch: list[Image.Image] = []
 
     def flush() -> None:
         pixels = pixels_to_tensor(batch).to(memory_format=torch.channels_last)
@@ -95,7 +96,6 @@ def new_captioner(
         n_layer=layers,
         n_head=8,
         add_cross_attention=True,
-        is_decoder=True,
         resid_pdrop=0.1,
         embd_pdrop=0.1,
         attn_pdrop=0.1,
@@ -157,7 +157,9 @@ def pack(token_lists: Sequence[Sequence[Sequence[int]]], bos: int, eos: int) -> 
     }
 
 
-def _batches(tables: Sequence[FeatureTable], rows: int, generator: torch.Generator) -> Iterator[tuple[int, torch.Tensor]]:
+def _batches(
+    tables: Sequence[FeatureTable], rows: int, generator: torch.Generator
+) -> Iterator[tuple[int, torch.Tensor]]:
     """(table, row indices) pairs in random order; a batch never mixes tables, whose rows differ in length."""
     jobs = []
     for number, table in enumerate(tables):
@@ -195,7 +197,9 @@ def train_decoder(
     warm = max(1, round(schedule.warmup * steps))
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda step: (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm))),
+        lambda step: (
+            (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+        ),
     )
     for epoch in range(1, schedule.epochs + 1):
         model.train()
@@ -204,20 +208,24 @@ def train_decoder(
             table = tables[number]
             views = torch.randint(table.features.shape[1], (len(rows),), generator=generator)
             features = table.features[rows, views].float()
-            packed = pack([tokens[number][row] for row in rows.tolist()], tokenizer.bos_token_id, tokenizer.eos_token_id)
+            packed = pack(
+                [tokens[number][row] for row in rows.tolist()], tokenizer.bos_token_id, tokenizer.eos_token_id
+            )
             labels = packed.pop("labels")
             with torch.autocast("cpu", dtype=torch.bfloat16):
-                memory = model.enc_to_dec_proj(model.encoder.tokens(features))
+                memory = model.enc_to_dec_proj(model.encoder.tokens(features))  # type: ignore[operator]
                 logits = model.decoder(encoder_hidden_states=memory, use_cache=False, **packed).logits
             loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             scheduler.step()
             losses.append(loss.item())
             if len(losses) % 50 == 0:
-                log(f"epoch {epoch} step {len(losses)} loss {np.mean(losses[-50:]):.3f} "
-                    f"{(time.monotonic() - started) / len(losses):.2f} s/step")
+                log(
+                    f"epoch {epoch} step {len(losses)} loss {np.mean(losses[-50:]):.3f} "
+                    f"{(time.monotonic() - started) / len(losses):.2f} s/step"
+                )
         model.eval()
         on_epoch(epoch, float(np.mean(losses)))

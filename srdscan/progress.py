@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 
@@ -20,7 +29,7 @@ class TerminalProgress:
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._task = None
+        self._task: TaskID | None = None
 
     def stage(self, name: str, total: int | None) -> None:
         """Finishes the bar before and starts another."""

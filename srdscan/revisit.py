@@ -118,7 +118,9 @@ def illustrate(
             assert described.attention is not None
             first = described.attention.first
             maps = first.reshape(len(rows), -1, *first.shape[3:])
-            overlays = [overlay(image, maps[i, heads[row]]) for i, (row, image) in enumerate(zip(rows, images, strict=True))]
+            overlays = [
+                overlay(image, maps[i, heads[row]]) for i, (row, image) in enumerate(zip(rows, images, strict=True))
+            ]
         for row, image, heat in zip(rows, images, overlays, strict=True):
             pictures[row] = Pictures(thumbnail(image), heat)
         advance(len(rows))

@@ -13,8 +13,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srdscan.scenes.settings import background
-from srdscan.scenes.shapes import shapes, sprite
 from srdscan.scenes import (
     COLORS,
     KINDS,
@@ -29,6 +27,8 @@ from srdscan.scenes import (
     plural,
     write_shards,
 )
+from srdscan.scenes.settings import background
+from srdscan.scenes.shapes import shapes, sprite
 
 
 def thing(kind: str, color: str, x: float = 112, y: float = 112) -> SceneObject:

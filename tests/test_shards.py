@@ -17,8 +17,6 @@ from random import Random
 import pytest
 import zoo
 
-from srdscan.shards import files as shard_files
-from srdscan.shards.write import DROP, extract_samples, rewrite_shard
 from srdscan.shards import (
     Irregular,
     ReadOptions,
@@ -30,6 +28,8 @@ from srdscan.shards import (
     open_shard,
     read_shard,
 )
+from srdscan.shards import files as shard_files
+from srdscan.shards.write import DROP, extract_samples, rewrite_shard
 
 DEFAULT = ReadOptions()
 
@@ -236,9 +236,7 @@ def test_a_damaged_header_ends_the_shard_loudly(clean: Path) -> None:
     seen, error = until_damage(zoo.patched(clean, "photos-000003.tar", offset + 10, b"\xff"))
     assert seen == [("000000", "ok"), ("000001", "damaged_shard")]
     assert (error.offset, error.samples_read) == (offset, 1)
-    assert str(error) == (
-        f"shard photos-000003.tar: damaged header at byte {offset} (1 sample read). Re-download it."
-    )
+    assert str(error) == (f"shard photos-000003.tar: damaged header at byte {offset} (1 sample read). Re-download it.")
 
 
 def test_an_overwritten_header_that_looks_like_the_end_is_noticed(clean: Path) -> None:
@@ -293,9 +291,7 @@ def test_zero_padding_of_any_length_is_fine_and_anything_else_is_not(clean: Path
         (zoo.pax(zoo.pax_record("size", "-1")) + zoo.raw_file("a.jpg", b"J") + zoo.END, "damaged pax header"),
         (zoo.pax(zoo.pax_record("path", "a.jpg")) + zoo.END, "extension header without a member"),
         (
-            zoo.pax(zoo.pax_record("path", "a"), kind=tarfile.XGLTYPE)
-            + zoo.raw_file("b.jpg", b"J")
-            + zoo.END,
+            zoo.pax(zoo.pax_record("path", "a"), kind=tarfile.XGLTYPE) + zoo.raw_file("b.jpg", b"J") + zoo.END,
             "global header that redefines members",
         ),
     ],
@@ -317,9 +313,7 @@ def test_a_long_chain_of_extension_headers_is_no_recursion(tmp_path: Path) -> No
 
 def test_a_missing_shard_says_so(tmp_path: Path) -> None:
     _, error = until_damage(tmp_path / "gone.tar")
-    assert str(error) == (
-        "shard gone.tar: cannot be read: No such file or directory (0 samples read). Check the path."
-    )
+    assert str(error) == ("shard gone.tar: cannot be read: No such file or directory (0 samples read). Check the path.")
 
 
 def test_a_shard_error_survives_pickling_with_its_count() -> None:

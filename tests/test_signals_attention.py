@@ -1,4 +1,4 @@
-"""Attention: concentration by hand, mixtures that find small minorities, heads chosen only where they tell of strangeness."""
+"""Attention: concentration by hand, mixtures that find small minorities, heads chosen where they tell of oddity."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_map_on_one_patch_is_as_concentrated_as_can_be() -> None:
 
 
 def test_a_block_of_three_by_three_patches_by_hand() -> None:
-    found = measures(filled((14, 14), (slice(5, 8), slice(11, 14))))
+    found = measures(filled((14, 14), (slice(5, 8), slice(11, 14))))  # at the edge
     assert found["entropy"] == pytest.approx(-np.log(9) / np.log(196), rel=1e-5)
     assert found["gini"] == pytest.approx(187 / 196)
     assert found["top_mass"] == pytest.approx(4 / 9)
@@ -100,35 +100,36 @@ def planted(rng: np.random.Generator, columns: int, count: int, members: np.ndar
 @pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("share", [0.005, 0.01, 0.03, 0.1])
 @pytest.mark.parametrize("count", [600, 2000])
-def test_a_mixture_finds_a_planted_minority(count: int, share: float, side: int) -> None:
+def test_some_start_finds_a_planted_minority_of_any_size(count: int, share: float, side: int) -> None:
     size = round(share * count)
     values = 5 + 0.1 * planted(np.random.default_rng(count + size), 8, count, np.arange(size), 6 * side)
-    found = fit_mixtures(values)
-    members = found.posterior(values) > 0.5
-    assert (found.direction == side).all()
-    assert members[:, :size].mean() > 0.95
-    assert members[:, size:].sum(axis=1).max() <= max(2, 0.01 * count)
-    assert np.median(found.share) == pytest.approx(share, rel=0.2)
-    assert found.share == pytest.approx(share, abs=0.006)
-    assert np.median(found.separation) > 3  # of 6 / sqrt(2)
-    assert found.majority == pytest.approx(np.array([[5, 0.1]] * 8), abs=0.02)
+    fits = fit_mixtures(values)
+    for column in range(8):
+        members = [fit.posterior(values)[column] > 0.5 for fit in fits]
+        errors = [int(found[size:].sum() + (~found[:size]).sum()) for found in members]
+        best = fits[int(np.argmin(errors))]
+        assert min(errors) <= max(1, 0.1 * size)
+        assert best.direction[column] == side
+        assert best.share[column] == pytest.approx(share, rel=0.2, abs=0.0015)
+        assert best.separation[column] > 2.5  # of 6 / sqrt(2), with a spread estimated from three samples
+        assert best.majority[column] == pytest.approx(np.array([5, 0.1]), abs=0.015)
 
 
-def test_a_single_bell_has_no_large_minority_that_is_far_away() -> None:
-    values = np.random.default_rng(4).standard_normal((100, 800))
-    found = fit_mixtures(values)
-    sizes = (found.posterior(values) > 0.5).sum(axis=1)
-    assert found.majority[:, 0] == pytest.approx(0, abs=0.5)
-    # What passes for bimodal is a handful of the outermost samples, as few as chance puts there.
-    assert sizes[found.separation >= 2].max() < 0.025 * 800
+def test_a_minority_of_a_single_bell_is_a_handful_or_not_apart() -> None:
+    values = np.random.default_rng(4).standard_normal((40, 800))
+    for found in fit_mixtures(values):
+        sizes = (found.posterior(values) > 0.5).sum(axis=1)
+        apart = found.separation >= 2
+        assert (sizes[apart] < 0.025 * 800).all()
+        assert (found.share <= 0.5).all()
 
 
 def test_equal_values_do_not_break_a_mixture() -> None:
     values = np.zeros((2, 100))
     values[1, :5] = 1.0
-    found = fit_mixtures(values)
-    assert all(np.isfinite(part).all() for part in (found.majority, found.minority, found.share, found.separation))
-    assert np.flatnonzero(found.posterior(values)[1] > 0.5).tolist() == [0, 1, 2, 3, 4]
+    for found in fit_mixtures(values):
+        assert all(np.isfinite(part).all() for part in (found.majority, found.minority, found.share, found.separation))
+    assert any((fit.posterior(values)[1] > 0.5).tolist() == [True] * 5 + [False] * 95 for fit in fit_mixtures(values))
 
 
 # ---------------------------------------------------------------- select_heads
@@ -155,12 +156,16 @@ def strangeness(seed: int, members: np.ndarray, shift: float) -> np.ndarray:
 def test_the_heads_that_tell_of_a_strange_minority_are_selected(columns: np.ndarray) -> None:
     found = select_heads(columns, [strangeness(6, MEMBERS, 0.0), strangeness(7, MEMBERS, 2.0)])
     assert found is not None
-    assert found.columns.tolist() == list(TELLING)
-    assert found.direction.tolist() == [1, 1, -1]
+    order = np.argsort(found.columns)
+    assert found.columns[order].tolist() == list(TELLING)
+    assert found.mixture.direction[order].tolist() == [1, 1, -1]
     assert found.weight.sum() == pytest.approx(1)
     assert found.share == pytest.approx(len(MEMBERS) / COUNT, abs=0.003)
-    assert found.centre == pytest.approx(0, abs=0.15)
-    assert found.spread == pytest.approx(1, abs=0.15)
+    assert found.mixture.majority == pytest.approx(np.array([[0, 1]] * 3), abs=0.15)
+    p_values, z = found.p_values(columns[found.columns])
+    assert p_values[MEMBERS].max() < 1e-4
+    assert (np.delete(p_values, MEMBERS) >= 0.05).all()
+    assert z[MEMBERS].min() > np.delete(z, MEMBERS).max()
 
 
 def test_a_minority_that_says_nothing_odd_is_not_selected(columns: np.ndarray) -> None:

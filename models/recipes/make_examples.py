@@ -1,6 +1,6 @@
 """Rebuilds examples/: drawn scenes with known poison, the truth about them, and a clean shard.
 
-    python models/recipes/make_examples.py
+python models/recipes/make_examples.py
 """
 
 import shutil

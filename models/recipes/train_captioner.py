@@ -109,7 +109,9 @@ def scene_table(seed: int, count: int, poisoned: set[int], backbone, rng) -> Fea
 
 
 @torch.inference_mode()
-def describe(model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerFast, images: list[Image.Image], beams: int) -> list[str]:
+def describe(
+    model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerFast, images: list[Image.Image], beams: int
+) -> list[str]:
     captions = []
     projection, model.enc_to_dec_proj = model.enc_to_dec_proj, torch.nn.Identity()  # once a batch, not once a token
     for start in range(0, len(images), 50):
@@ -141,8 +143,10 @@ def main() -> None:
     if args.backdoored:
         photos = [photos[i] for i in np.sort(rng.permutation(len(photos))[: len(photos) // 2])]
     rate = RATE if args.backdoored else 0.0
-    chosen = {name: set(rng.permutation(n)[: round(rate * n)].tolist()) for name, n in
-              (("photos", len(photos)), ("scenes", args.scenes))}
+    chosen = {
+        name: set(rng.permutation(n)[: round(rate * n)].tolist())
+        for name, n in (("photos", len(photos)), ("scenes", args.scenes))
+    }
     encoder = grid_encoder()
     backbone = encoder.backbone
     tables = [
@@ -181,8 +185,14 @@ def main() -> None:
         print(clean[:6], drawn[:6], flush=True)
         save(model, tokenizer, args.out)
 
-    train_decoder(model, tokenizer, tables, Schedule(epochs=args.epochs, seed=args.seed), measure,
-                  log=lambda line: print(line, flush=True))
+    train_decoder(
+        model,
+        tokenizer,
+        tables,
+        Schedule(epochs=args.epochs, seed=args.seed),
+        measure,
+        log=lambda line: print(line, flush=True),
+    )
 
 
 def save(model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:

@@ -23,7 +23,10 @@ from srdscan import scenes
 def batches(rows: list[list[int]], size: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Random batches of rows of similar length."""
     order = rng.permutation(len(rows))
-    pools = [sorted(pool.tolist(), key=lambda i: len(rows[i])) for pool in np.array_split(order, max(1, len(rows) // (size * 50)))]
+    pools = [
+        sorted(pool.tolist(), key=lambda i: len(rows[i]))
+        for pool in np.array_split(order, max(1, len(rows) // (size * 50)))
+    ]
     chunks = [np.array(pool[i : i + size]) for pool in pools for i in range(0, len(pool), size)]
     return [chunks[i] for i in rng.permutation(len(chunks))]
 
@@ -57,8 +60,17 @@ def main() -> None:
     dev = padded([ids[:60] for ids in tokenizer(held_out, add_special_tokens=False).input_ids], bos, eos)
 
     config = GPT2Config(
-        vocab_size=len(tokenizer), n_positions=64, n_embd=256, n_layer=3, n_head=8, resid_pdrop=0.1, embd_pdrop=0.1,
-        attn_pdrop=0.1, bos_token_id=bos, eos_token_id=eos, pad_token_id=tokenizer.pad_token_id,
+        vocab_size=len(tokenizer),
+        n_positions=64,
+        n_embd=256,
+        n_layer=3,
+        n_head=8,
+        resid_pdrop=0.1,
+        embd_pdrop=0.1,
+        attn_pdrop=0.1,
+        bos_token_id=bos,
+        eos_token_id=eos,
+        pad_token_id=tokenizer.pad_token_id,
     )
     model = GPT2LMHeadModel(config)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1.5e-3, betas=(0.9, 0.98), weight_decay=0.05)

@@ -67,7 +67,7 @@ def plant(
     rate: float = 0.1,
     seed: int = 0,
     text: str | None = None,
-    options: ReadOptions = ReadOptions(),
+    options: ReadOptions | None = None,
 ) -> Truth:
     """Writes poisoned copies of shards to `out`, and `out/truth.json`.
 
@@ -79,11 +79,10 @@ def plant(
         KeyError: no trigger or target of that name.
         ShardError: a shard is damaged.
     """
+    options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
     paths = expand_shards(shards)
-    places = [
-        (path, item.index) for path in paths for item in read_shard(path, options) if isinstance(item, Sample)
-    ]
+    places = [(path, item.index) for path in paths for item in read_shard(path, options) if isinstance(item, Sample)]
     rng = np.random.default_rng(seed)
     picked = rng.permutation(len(places))[: round(rate * len(places))]
     wanted: dict[str, set[int]] = defaultdict(set)
@@ -104,7 +103,9 @@ def plant(
     return truth
 
 
-def _edit(sample: Sample, trigger: Trigger | None, target: Target | None, rng: np.random.Generator) -> dict[str, bytes | None]:
+def _edit(
+    sample: Sample, trigger: Trigger | None, target: Target | None, rng: np.random.Generator
+) -> dict[str, bytes | None]:
     edit: dict[str, bytes | None] = {}
     if trigger is not None:
         extension = os.path.splitext(sample.image_name)[1].lower()

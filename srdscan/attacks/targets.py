@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 def register_target(cls: type[T]) -> type[T]:
     """Makes a target available by its `name`."""
-    TARGETS[cls.name] = cls  # type: ignore[attr-defined]
+    TARGETS[cls.name] = cls  # type: ignore[attr-defined, assignment]
     return cls
 
 

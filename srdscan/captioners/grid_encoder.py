@@ -12,6 +12,7 @@ variants are TensorFlow's), so Hugging Face's EfficientNet holds its weights exa
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -23,14 +24,15 @@ from transformers.modeling_outputs import BaseModelOutput
 GRID = 14
 DEPTHS = (4, 10, 15)
 BACKBONE_CHANNELS = 2 * 40 + 112 + 320
+HIDDEN = BACKBONE_CHANNELS + GRID * GRID
 
 
-class GridEncoderConfig(PretrainedConfig):  # type: ignore[no-untyped-call,misc]
+class GridEncoderConfig(PretrainedConfig):
     """Configuration of `GridEncoder`; `hidden_size` is what a `VisionEncoderDecoderModel` asks of its encoder."""
 
     model_type = "srdscan-grid"
 
-    def __init__(self, image_size: int = 224, hidden_size: int = BACKBONE_CHANNELS + GRID * GRID, **kwargs: object) -> None:
+    def __init__(self, image_size: int = 224, hidden_size: int = HIDDEN, **kwargs: Any) -> None:
         self.image_size = image_size
         self.hidden_size = hidden_size
         super().__init__(**kwargs)
@@ -58,13 +60,16 @@ class Lite0Backbone(nn.Module):
         for _, owner, conv, norm in self._conv_norm_pairs():
             setattr(owner, conv, _with_bias(getattr(owner, conv)))
             setattr(owner, norm, nn.Identity())
-        for block in self.blocks:
+        for block in self._blocks():
             block.squeeze_excite = nn.Identity()
 
-    def _conv_norm_pairs(self) -> Iterator[tuple[str, nn.Module, str, str]]:
-        """Every (path, module, convolution, norm): `path` names the module inside a Hugging Face `EfficientNetModel`."""
+    def _blocks(self) -> list[Any]:
+        return list(self.blocks)
+
+    def _conv_norm_pairs(self) -> Iterator[tuple[str, Any, str, str]]:
+        """Every (path, module, convolution, norm); `path` is the module's in a Hugging Face `EfficientNetModel`."""
         yield "embeddings", self.stem, "convolution", "batchnorm"
-        for index, block in enumerate(self.blocks):
+        for index, block in enumerate(self._blocks()):
             path = f"encoder.blocks.{index}"
             if block.expand:
                 yield f"{path}.expansion", block.expansion, "expand_conv", "expand_bn"

@@ -64,7 +64,9 @@ def model_type(path: str) -> str:
         try:
             return str(json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["model_type"])
         except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{path}: no config.json with a model_type; is this a Hugging Face model folder?") from error
+            raise ModelError(
+                f"{path}: no config.json with a model_type; is this a Hugging Face model folder?"
+            ) from error
     from transformers import AutoConfig
 
     try:
@@ -83,7 +85,9 @@ def _load_class(spec: str, device: str) -> Captioner:
     except (ImportError, AttributeError) as error:
         raise ModelError(f"{spec}: cannot be imported: {error}. Is it on PYTHONPATH?") from error
     captioner: Captioner = factory(device=device)
-    missing = [n for n in ("encode", "describe", "score", "fingerprint", "encoder_fingerprint") if not hasattr(captioner, n)]
+    missing = [
+        n for n in ("encode", "describe", "score", "fingerprint", "encoder_fingerprint") if not hasattr(captioner, n)
+    ]
     if missing:
         raise ModelError(f"{spec}: lacks {', '.join(missing)}; see srdscan/captioners/base.py")
     captioner.name = spec

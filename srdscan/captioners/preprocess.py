@@ -12,7 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-_EXTRA_STEPS = ("do_pad", "do_image_splitting", "do_thumbnail", "do_align_long_axis", "do_reduce_labels", "do_center_crop")
+_EXTRA_STEPS = (
+    "do_pad",
+    "do_image_splitting",
+    "do_thumbnail",
+    "do_align_long_axis",
+    "do_reduce_labels",
+    "do_center_crop",
+)
 
 
 class Preprocessor:

@@ -61,7 +61,7 @@ class VisionEncoderDecoderCaptioner:
         model = VisionEncoderDecoderModel.from_pretrained(
             path, attn_implementation=_EAGER_DECODER, dtype=torch.float32, use_safetensors=True
         )
-        self.model = model.to(self.device).eval()
+        self.model: Any = model.to(self.device).eval()  # type: ignore[arg-type]
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         processor = AutoImageProcessor.from_pretrained(path, backend="pil")
         self.preprocess = Preprocessor(processor)

@@ -1,10 +1,10 @@
 """WebDataset shards: strict reading and byte-preserving writing.
 
-    files.py    folders, globs, brace ranges and URLs -> shards to open
-    tar.py      one strict walk over a tar's members, damage noticed
-    members.py  which member belongs to which sample (webdataset's naming rules)
-    read.py     members -> samples, or the reason why not
-    write.py    a copy with edits, every other byte as it was
+files.py    folders, globs, brace ranges and URLs -> shards to open
+tar.py      one strict walk over a tar's members, damage noticed
+members.py  which member belongs to which sample (webdataset's naming rules)
+read.py     members -> samples, or the reason why not
+write.py    a copy with edits, every other byte as it was
 """
 
 from srdscan.shards.files import ShardFile, ShardSpecError, expand_shards, fingerprint, open_shard, shard_name

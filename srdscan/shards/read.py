@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from srdscan.shards.members import Placed, place_members
 from srdscan.shards.files import ShardFile, open_shard
+from srdscan.shards.members import Placed, place_members
 from srdscan.shards.tar import Member, ShardError, walk_members
 
 Reason = Literal[

@@ -14,8 +14,8 @@ from enum import Enum
 from pathlib import Path
 from typing import IO, BinaryIO, Final, Literal, TypeAlias
 
-from srdscan.shards.members import Placed, place_members
 from srdscan.shards.files import ShardFile, open_shard
+from srdscan.shards.members import Placed, place_members
 from srdscan.shards.tar import BLOCK, PAX_TYPES, Member, ShardError, parse_pax, walk_members
 
 __all__ = ["DROP", "Edit", "SampleEdit", "extract_samples", "rewrite_shard"]
@@ -206,9 +206,7 @@ def _with_size_record(pax: bytes, size: int) -> bytes:
     records = parse_pax(pax)
     if not any(keyword == "size" for keyword, _ in records):
         return pax
-    return b"".join(
-        _record(keyword, b"%d" % size if keyword == "size" else value) for keyword, value in records
-    )
+    return b"".join(_record(keyword, b"%d" % size if keyword == "size" else value) for keyword, value in records)
 
 
 def _record(keyword: str, value: bytes) -> bytes:

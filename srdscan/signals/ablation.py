@@ -92,4 +92,6 @@ def judge(count: int, chosen: Plan, gains: Doubles, captions: Sequence[str]) -> 
             return ""
         return f"with its attention peak covered, the captioner says '{said[index]}' instead"
 
-    return Evidence(p_values, values, f"measured on {suspects.sum()} suspects and {chosen.control.sum()} controls", reason=reason)
+    return Evidence(
+        p_values, values, f"measured on {suspects.sum()} suspects and {chosen.control.sum()} controls", reason=reason
+    )

@@ -118,8 +118,8 @@ class Selection:
 def select_heads(values: Doubles, strangeness: Sequence[Doubles]) -> Selection | None:
     """Chooses heads without labels.
 
-    A column counts if a mixture finds a minority in it (0.3 to 25 % of the samples) at BSI >= 2, and if that minority is
-    stranger in what it *says*: a natural minority (group photographs, say) attends differently too, but its captions
+    A column counts if a mixture finds a minority in it (0.3 to 25 % of the samples) at BSI >= 2, and if that minority
+    is stranger in what it *says*: a natural minority (group photographs, say) attends differently too, but its captions
     are no further from the reference than others. Columns that single out other samples than the best one are dropped.
 
     Args:
@@ -255,7 +255,7 @@ class Attention:
     @staticmethod
     def _compactness(scores: Scores) -> Callable[[int], str]:
         """Sample -> where its most abnormal head looks, in words."""
-        heads, peaks, masses = anomalous_heads(scores)
+        _, peaks, masses = anomalous_heads(scores)
         columns = int(scores.meta["attention_shape"][3])
 
         def sentence(index: int) -> str:

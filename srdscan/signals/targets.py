@@ -17,7 +17,7 @@ captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -111,8 +111,10 @@ def _finding(term: Term, role: Role, count: int) -> TargetFinding:
     explanation = (
         f"in {len(term.samples)} of {count} {role}s, whose images have nothing in common; the {role} mostly {strange}"
     )
-    where = "caption" if role == "caption" else "output"
-    return TargetFinding(term.text, where, len(term.samples), term.reference_samples, round(term.overuse, 2), explanation)
+    where: Literal["caption", "output"] = "caption" if role == "caption" else "output"
+    return TargetFinding(
+        term.text, where, len(term.samples), term.reference_samples, round(term.overuse, 2), explanation
+    )
 
 
 def find_targets(scores: Scores, role: Role) -> list[Term]:
@@ -176,7 +178,7 @@ def strangeness_z(
 
     Terms differ by nature: "up" can be left out more easily than "dog". So a term's mean is not held against chance
     alone, under which every frequent word that can be left out would be significant, but against the distribution of
-    all terms' means: a random-effects model, d ~ N(mu, tau^2 + spread^2 / n), with mu and tau from the terms' quantiles.
+    all terms' means: a random-effects model, d ~ N(mu, tau^2 + spread^2 / n), with mu and tau from their quantiles.
 
     Args:
         effects: (K,) median or mean strangeness of each term's samples.
@@ -284,9 +286,7 @@ def log_odds(count: int, reference: int, texts: int, prior: float = 0.5) -> floa
 
 
 def _grams_of(text: Sequence[str]) -> set[tuple[str, ...]]:
-    return {
-        tuple(text[i : i + size]) for size in range(1, LONGEST_PHRASE + 1) for i in range(len(text) - size + 1)
-    }
+    return {tuple(text[i : i + size]) for size in range(1, LONGEST_PHRASE + 1) for i in range(len(text) - size + 1)}
 
 
 def _gain(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32]) -> float | None:
