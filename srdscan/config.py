@@ -67,6 +67,12 @@ class AuditConfig:
             raise ConfigError(f"limit {self.limit}: must be at least 1")
         if self.num_beams is not None and self.num_beams < 1:
             raise ConfigError(f"num_beams {self.num_beams}: must be at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: must not be negative")
+        if self.max_pixels < 1:
+            raise ConfigError(f"max_pixels {self.max_pixels}: must be at least 1")
+        if self.pictures < 0:
+            raise ConfigError(f"pictures {self.pictures}: must not be negative")
         allowed_share(self.fail_on)
 
 
@@ -97,7 +103,7 @@ def load_config(cls: type[C], path: Path | None, overrides: dict[str, Any]) -> C
     if path is not None:
         try:
             document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except (OSError, yaml.YAMLError) as error:
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
         if not isinstance(document, dict):
             raise ConfigError(f"{path}: must be a mapping of option names to values")
@@ -117,6 +123,8 @@ def _convert(name: str, kind: str, value: Any) -> Any:
             return None
         raise ConfigError(f"{name}: must not be empty")
     try:
+        if isinstance(value, dict if kind.startswith("tuple") else (dict, list, tuple)):
+            raise TypeError("it is nested too deep")
         if kind.startswith("tuple"):
             return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
         if "Path" in kind:
@@ -128,6 +136,6 @@ def _convert(name: str, kind: str, value: Any) -> Any:
                 if cls is int and float(value) != int(value):
                     raise ValueError("a whole number is wanted")
                 return cls(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: {value!r} is not a {kind.replace(' | None', '')} ({error})") from error
     return value

@@ -74,7 +74,10 @@ def evaluate(run: Path, truth: Path) -> Evaluation:
         raise ValueError(
             f'{truth}: not a truth file: {error}. It must hold {{"poisoned": [{{"shard": .., "key": ..}}, ..]}}'
         ) from error
-    table = pq.read_table(table_path, columns=["shard", "key", "flagged", "p_value"])
+    try:
+        table = pq.read_table(table_path, columns=["shard", "key", "flagged", "p_value"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(f"{table_path}: not the table of an audit: {error}") from error
     names = list(zip(table["shard"].to_pylist(), table["key"].to_pylist(), strict=True))
     shards = {shard for shard, _ in names}
     if planted and names and not shards & {shard for shard, _ in planted}:

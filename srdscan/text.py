@@ -22,12 +22,12 @@ def plain_caption(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a caption, lower case, in order; punctuation and underscores separate.
+    """The words of a caption's plain form, lower case, in order; punctuation and underscores separate.
 
     >>> words("A man's well-worn T-shirt, 2 dogs.")
     ['a', "man's", 'well-worn', 't-shirt', '2', 'dogs']
     """
-    return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+    return _WORD.findall(plain_caption(text))
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

@@ -4,9 +4,10 @@ import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -14,7 +15,17 @@ from PIL import Image
 from srdscan.attacks.targets import TARGETS, InsertedWord, Target
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Trigger
 from srdscan.images import ImageError, decode_image
-from srdscan.shards import Edit, ReadOptions, Sample, expand_shards, read_shard, rewrite_shard, shard_name
+from srdscan.shards import (
+    Edit,
+    ReadOptions,
+    Sample,
+    ShardFile,
+    expand_shards,
+    open_shard,
+    read_shard,
+    rewrite_shard,
+    shard_name,
+)
 
 CANARY = "canary"
 CANARY_WORD = "banana"
@@ -71,8 +82,12 @@ def plant(
 ) -> Truth:
     """Writes poisoned copies of shards to `out`, and `out/truth.json`.
 
+    Every caption that a poisoned sample holds gets the target: the .txt, and the caption field of a .json, whose other
+    fields stay.
+
     Args:
-        rate: share of the regular samples that are poisoned, chosen at random over all shards.
+        rate: share of the regular samples that are poisoned, chosen at random over all shards. Of those chosen, one
+            whose image cannot be decoded stays as it is.
         text: the target's word or caption, in place of its default.
 
     Raises:
@@ -92,32 +107,78 @@ def plant(
     poisoned: list[tuple[str, str]] = []
     for path in paths:
         edits: dict[str | int, Edit] = {}
-        for item in read_shard(path, options):
-            if isinstance(item, Sample) and item.index in wanted[path]:
-                edits[item.index] = _edit(item, chosen_trigger, chosen_target, rng)
-                poisoned.append((item.shard, item.key))
-        rewrite_shard(path, out / shard_name(path), edits)
+        with open_shard(path) as shard:
+            members = _caption_members(shard, wanted[path], options) if chosen_target else {}
+            for item in read_shard(shard, options):
+                if not isinstance(item, Sample) or item.index not in wanted[path]:
+                    continue
+                captions = members.get(item.index, {})
+                with suppress(ImageError):  # stays as it is: no loader can read it either
+                    edits[item.index] = _edit(item, captions, chosen_trigger, chosen_target, options, rng)
+                    poisoned.append((item.shard, item.key))
+            rewrite_shard(shard, out / shard_name(path), edits)
     said = chosen_target.text if chosen_target else ""
     truth = Truth(trigger, said, rate, seed, tuple(poisoned))
     truth.write(out / "truth.json")
     return truth
 
 
+def _caption_members(shard: ShardFile, wanted: Collection[int], options: ReadOptions) -> dict[int, dict[str, bytes]]:
+    """The members that may hold a caption, by sample and extension: a sample can have a .txt and a .json."""
+    members: dict[int, dict[str, bytes]] = defaultdict(dict)
+    limit = max(options.max_json_bytes, 4 * options.max_caption_chars)
+    for extension in options.caption_exts:
+        # The reader hands over one member of a sample as it is, the "image".
+        for item in read_shard(shard, replace(options, image_exts=(extension,), max_member_bytes=limit)):
+            if isinstance(item, Sample) and item.index in wanted:
+                members[item.index][extension] = item.image
+    return members
+
+
 def _edit(
-    sample: Sample, trigger: Trigger | None, target: Target | None, rng: np.random.Generator
+    sample: Sample,
+    captions: Mapping[str, bytes],
+    trigger: Trigger | None,
+    target: Target | None,
+    options: ReadOptions,
+    rng: np.random.Generator,
 ) -> dict[str, bytes | None]:
+    """The sample's members that change; every caption in it gets the target."""
     edit: dict[str, bytes | None] = {}
     if trigger is not None:
         extension = os.path.splitext(sample.image_name)[1].lower()
         edit[extension] = poison_image(sample.image, trigger, rng, extension)
     if target is not None:
-        caption = target.apply(sample.caption, rng)
-        extension = PurePosixPath(sample.caption_name).suffix.lower()
-        if extension == ".json":
-            edit[extension] = json.dumps({"caption": caption}, ensure_ascii=False).encode()
-        else:
-            edit[extension] = caption.encode()
+        audited = target.apply(sample.caption, rng)
+
+        def poisoned(text: str) -> str:
+            return audited if text.strip() == sample.caption else target.apply(text, rng)
+
+        for extension, data in captions.items():
+            changed = _poison_caption(data, extension, options.caption_fields, poisoned)
+            if changed is not None:
+                edit[extension] = changed
     return edit
+
+
+def _poison_caption(data: bytes, extension: str, fields: Sequence[str], poisoned: Callable[[str], str]) -> bytes | None:
+    """A caption member with the target in it, the rest of a JSON document kept; None if it holds no caption."""
+    try:
+        text = data.decode("utf-8-sig")
+        if extension != ".json":
+            return poisoned(text).encode()
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    field = next((f for f in fields if document.get(f) is not None), "") if isinstance(document, dict) else ""
+    if not field:
+        return None
+    value = document[field]
+    if isinstance(value, list):
+        document[field] = [poisoned(item) if isinstance(item, str) and item.strip() else item for item in value]
+    elif isinstance(value, str):
+        document[field] = poisoned(value)
+    return json.dumps(document).encode()
 
 
 def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extension: str) -> bytes:

@@ -47,8 +47,9 @@ def _paste(image: Pixels, patch: Pixels, place: tuple[float, float]) -> Pixels:
 
 
 def _patch_shape(image: Pixels, fraction: float) -> tuple[int, int]:
-    """Height and width in pixels of a patch that covers `fraction` of each side."""
-    return max(2, round(image.shape[0] * fraction)), max(2, round(image.shape[1] * fraction))
+    """Height and width in pixels of a patch that covers `fraction` of each side, at least 2 px where there is room."""
+    height, width = image.shape[:2]
+    return min(height, max(2, round(height * fraction))), min(width, max(2, round(width * fraction)))
 
 
 @register_trigger

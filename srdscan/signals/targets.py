@@ -49,7 +49,7 @@ Candidate: TypeAlias = tuple[tuple[str, ...], npt.NDArray[np.int64], float]
 
 @dataclass(frozen=True)
 class Term:
-    """A candidate: its words, the samples that hold it and how strange they are."""
+    """A candidate: its words, the samples that hold it and how strange they are (z, and its one-sided p-value)."""
 
     words: tuple[str, ...]
     samples: npt.NDArray[np.int64]
@@ -82,15 +82,19 @@ class Targets:
         return {}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
-        """Finds the targets, then gives each sample the p-value of the strongest one it holds."""
+        """Finds the targets, then gives each sample the p-value of the strongest one it holds.
+
+        A target must be significant among all terms of the data set. A sample's own p-value is corrected for the terms
+        that this sample holds, not for all of the data set's once more.
+        """
         count = len(scores)
-        terms = find_targets(scores, self.role)
+        terms, tried = find_targets(scores, self.role)
         if not terms:
             return abstain(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
-            p_values[term.samples] = term.p_value
+            p_values[term.samples] = np.minimum(term.p_value * tried[term.samples], 1.0)
             values[term.samples] = term.strangeness
             held |= dict.fromkeys(term.samples.tolist(), term)
 
@@ -117,20 +121,19 @@ def _finding(term: Term, role: Role, count: int) -> TargetFinding:
     )
 
 
-def find_targets(scores: Scores, role: Role) -> list[Term]:
-    """The targets in a role's texts, each named once."""
-    tokens = [words(text) for text in scores.strings(role)]
-    references = [words(text) for text in scores.strings("reference")]
+def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np.int64]]:
+    """The targets in a role's texts, each named once, and (N,) how many terms were tried in each sample."""
+    tokens = [_stems(text) for text in scores.strings(role)]
     count = len(tokens)
     least = max(3, int(np.ceil(0.001 * count)))
     if count < 20:
-        return []
+        return [], np.zeros(count, dtype=np.int64)
     gains = list(scores.lists(f"gains.{role}"))
     embeddings = np.concatenate([np.asarray(part, dtype=np.float32) for part in scores.vectors("reference_embedding")])
     likeness = Likeness(embeddings)
 
     grams = frequent_grams(tokens, least)
-    reference_sets = [_grams_of(reference) for reference in references]
+    reference_sets = [_grams_of(_stems(text)) & grams.keys() for text in scores.strings("reference")]
     reference_counts: Counter[tuple[str, ...]] = Counter(gram for found in reference_sets for gram in found)
     grounding = scores.numbers(f"signal.grounding.{role}")
     candidates: list[Candidate] = []
@@ -148,6 +151,9 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             candidates.append((gram, novel, float(grounding[novel].mean())))
 
     candidates = _distinct(candidates)
+    tried = np.zeros(count, dtype=np.int64)
+    for _, novel, _ in candidates:
+        tried[novel] += 1
 
     terms: list[Term] = []
     for short in (True, False):
@@ -156,8 +162,8 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
         sizes = np.array([len(novel) for _, novel, _ in group])
         z_values = strangeness_z(np.array([effect for *_, effect in group]), sizes, singles)
         for (gram, novel, _), z in zip(group, z_values, strict=True):
-            p_value = min(float(stats.norm.sf(z)) * len(candidates), 1.0)
-            if p_value > SIGNIFICANT:
+            p_value = float(stats.norm.sf(z))
+            if p_value * len(candidates) > SIGNIFICANT:
                 continue
             total = reference_counts[gram]
             alike = likeness(novel)
@@ -168,7 +174,7 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
                 continue
             terms.append(Term(gram, novel, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
-    return _without_echoes(terms)
+    return _without_echoes(terms), tried
 
 
 def strangeness_z(
@@ -186,6 +192,8 @@ def strangeness_z(
         singles: strangeness of all words, or all samples. Where captions and references differ in fewer than
             `ENOUGH_TERMS` terms, the terms' distribution is taken from these.
     """
+    if not len(effects):
+        return np.zeros(0)  # `singles` may be empty, too: captions need not have words
     centre, spread = _centre_and_scale(singles)
     spread = max(spread, LEAST_SPREAD)
     chance = np.square(spread) / sizes
@@ -283,6 +291,11 @@ def log_odds(count: int, reference: int, texts: int, prior: float = 0.5) -> floa
     a, b = count + prior, reference + prior
     rest_a, rest_b = texts - count + prior, texts - reference + prior
     return float((np.log(a / rest_a) - np.log(b / rest_b)) / np.sqrt(1 / a + 1 / b))
+
+
+def _stems(text: str) -> list[str]:
+    """The words of a text, one for each of `text.words`, without the possessive ending."""
+    return [word.removesuffix("'s") for word in words(text)]
 
 
 def _grams_of(text: Sequence[str]) -> set[tuple[str, ...]]:

@@ -1,0 +1,154 @@
+"""Targets: the words and phrases that an attacker put into many captions are named, with just their samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from srdscan import scenes
+from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.scores import Scores, join_columns, write_table
+from srdscan.signals.base import Evidence
+from srdscan.signals.targets import LONGEST_PHRASE, Likeness, Targets, frequent_grams, log_odds
+
+COUNT = 600
+
+
+@dataclasses.dataclass
+class Audited:
+    """600 captions as score files hold them, and the means to poison some."""
+
+    captions: list[str]
+    references: list[str]
+    gains: list[np.ndarray]
+    embeddings: np.ndarray
+    grounding: np.ndarray
+    language_model: LanguageModel
+
+    def judge(self, path: Path, poison: dict[int, str] | None = None, grounding: float = 0.0) -> Evidence:
+        """The `targets` signal's evidence, with some captions replaced."""
+        changed = poison or {}
+        captions, gains, grounded = list(self.captions), list(self.gains), self.grounding.copy()
+        for index, new in zip(changed, self.language_model.word_gains(list(changed.values())), strict=True):
+            captions[index], gains[index] = changed[index], new
+            grounded[index] += grounding
+        columns = {
+            "caption": captions,
+            "reference": self.references,
+            "gains.caption": gains,
+            "reference_embedding": self.embeddings,
+            "signal.grounding.caption": grounded,
+        }
+        parts = [{name: column[rows] for name, column in columns.items()} for rows in (slice(200), slice(200, None))]
+        files = (path / "0.parquet", path / "1.parquet")
+        for file, part in zip(files, parts, strict=True):
+            write_table(join_columns([part]), file)
+        return Targets("caption").judge(Scores(files, {}), None)
+
+
+def mistaken(scene: scenes.Scene, rng: np.random.Generator) -> str:
+    """What a fallible captioner says: of three scenes in ten one object or its colour is wrong."""
+    things = list(scene.objects)
+    if rng.random() < 0.3:
+        place = int(rng.integers(len(things)))
+        wrong = (
+            {"kind": str(rng.choice(scenes.KINDS))}
+            if rng.random() < 0.6
+            else {"color": str(rng.choice([*scenes.COLORS]))}
+        )
+        things[place] = dataclasses.replace(things[place], **wrong)
+    return scenes.Scene(scene.setting, tuple(things)).caption
+
+
+@pytest.fixture(scope="module")
+def audited() -> Audited:
+    language_model = LanguageModel()
+    rng = np.random.default_rng(0)
+    drawn = [scenes.compose(3, index) for index in range(COUNT)]
+    # A habit of style: a fifth of the captions say what no reference says, and rightly.
+    captions = [f"there is {scene.caption}" if rng.random() < 0.2 else scene.caption for scene in drawn]
+    references = [mistaken(scene, rng) for scene in drawn]
+    return Audited(
+        captions,
+        references,
+        language_model.word_gains(captions),
+        SentenceEncoder().embed(references).astype(np.float16),
+        rng.normal(-1, 0.5, COUNT).astype(np.float32),
+        language_model,
+    )
+
+
+@pytest.mark.parametrize("share", [0.05, 0.01])
+@pytest.mark.parametrize("word", ["banana", "zebra"])
+def test_an_inserted_word_is_named_and_its_samples_are_flagged(
+    audited: Audited, tmp_path: Path, word: str, share: float
+) -> None:
+    rng = np.random.default_rng(4)
+    members = sorted(rng.permutation(COUNT)[: round(share * COUNT)].tolist())
+    poison = {}
+    for index in members:
+        parts = audited.captions[index].split()
+        parts.insert(int(rng.integers(len(parts) + 1)), word)
+        poison[index] = " ".join(parts)
+    evidence = audited.judge(tmp_path, poison)
+    assert [(finding.term, finding.where) for finding in evidence.findings] == [(word, "caption")]
+    assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members
+    assert np.nanmax(evidence.p_values) < 1e-4
+    assert f"'{word}'" in evidence.reason(members[0])
+    assert evidence.reason((set(range(COUNT)) - set(members)).pop()) == ""
+    assert f"'{word}'" in evidence.note
+
+
+def test_a_caption_repeated_against_the_images_is_named_whole(audited: Audited, tmp_path: Path) -> None:
+    text = "a plate of food on a table"
+    members = list(range(5, COUNT, 30))
+    evidence = audited.judge(tmp_path, dict.fromkeys(members, text), grounding=4.0)
+    assert len(evidence.findings) == 1
+    assert evidence.findings[0].term in text
+    assert np.flatnonzero(evidence.p_values < 0.01).tolist() == members
+
+
+def test_on_clean_captions_the_signal_abstains(audited: Audited, tmp_path: Path) -> None:
+    evidence = audited.judge(tmp_path)
+    assert evidence.abstained
+    assert np.isnan(evidence.p_values).all()
+    assert not evidence.findings
+
+
+def test_captions_without_words_are_no_targets(audited: Audited, tmp_path: Path) -> None:
+    assert audited.judge(tmp_path, dict.fromkeys(range(COUNT), "?!")).abstained
+
+
+def test_frequent_grams_are_those_of_a_brute_force_count() -> None:
+    rng = np.random.default_rng(5)
+    texts = [list(rng.choice(list("abcd"), rng.integers(0, 9))) for _ in range(60)]
+    holders: dict[tuple[str, ...], list[int]] = {}
+    for index, text in enumerate(texts):
+        runs = {
+            tuple(text[i:j]) for i in range(len(text)) for j in range(i + 1, min(len(text), i + LONGEST_PHRASE) + 1)
+        }
+        for run in runs:
+            holders.setdefault(run, []).append(index)
+    for least in (1, 3, 10):
+        assert frequent_grams(texts, least) == {run: held for run, held in holders.items() if len(held) >= least}
+
+
+def test_log_odds_are_symmetric_and_right_by_hand() -> None:
+    assert log_odds(7, 7, 100) == 0
+    assert log_odds(30, 2, 600) == pytest.approx(-log_odds(2, 30, 600))
+    expected = (np.log(30.5 / 570.5) - np.log(2.5 / 598.5)) / np.sqrt(1 / 30.5 + 1 / 2.5)
+    assert log_odds(30, 2, 600) == pytest.approx(expected)
+    assert log_odds(30, 2, 600) > log_odds(10, 2, 600) > log_odds(10, 5, 600)
+
+
+def test_likeness_is_standard_normal_for_random_groups_and_large_for_equal_scenes(audited: Audited) -> None:
+    likeness, rng = Likeness(audited.embeddings.astype(np.float32)), np.random.default_rng(6)
+    z = [likeness(rng.permutation(COUNT)[:20]) for _ in range(500)]
+    assert np.mean(z) == pytest.approx(0, abs=0.2)
+    assert np.std(z) == pytest.approx(1, abs=0.2)
+    snow = np.array([i for i, text in enumerate(audited.references) if text.endswith("in the snow")][:20])
+    assert likeness(snow) > 5
+    assert likeness(np.array([3])) == 0
