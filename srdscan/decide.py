@@ -55,11 +55,12 @@ def empirical_p(values: Doubles, bulk: float = 0.85, null: Doubles | None = None
     return np.where(np.isfinite(values), np.where(values >= middle, above, below), np.nan)
 
 
-def cauchy_combine(p_values: Doubles) -> Doubles:
-    """Combines dependent p-values: mean of tan((1/2 - p) pi), referred to a Cauchy (Liu and Xie, JASA 2020).
+def cauchy_combine(p_values: Doubles, weights: Doubles | None = None) -> Doubles:
+    """Combines dependent p-values: weighted mean of tan((1/2 - p) pi), referred to a Cauchy (Liu and Xie, JASA 2020).
 
     Args:
         p_values: (N, S); NaN entries are left out; a row of NaN alone gives 1.
+        weights: (S,) positive, fixed before looking at the data; equal if None.
 
     Returns:
         (N,) combined p-values. p-values near 1 are capped at 0.99, so that one signal's lack of suspicion does not
@@ -69,13 +70,14 @@ def cauchy_combine(p_values: Doubles) -> Doubles:
     present = np.isfinite(p)
     # tan((1/2 - p) pi) = 1 / tan(p pi), which keeps its precision for tiny p.
     terms = np.where(present, 1.0 / np.tan(np.pi * np.where(present, p, 0.5)), 0.0)
-    count = present.sum(axis=1)
-    mean = terms.sum(axis=1) / np.maximum(count, 1)
+    weight = present * (np.ones(p.shape[1]) if weights is None else weights)
+    total = weight.sum(axis=1)
+    mean = (weight * terms).sum(axis=1) / np.where(total > 0, total, 1.0)
     # P(Cauchy > t) = arctan(1 / t) / pi for t > 0, again without cancellation.
     upper = np.arctan(1.0 / np.where(mean > 0, mean, 1.0)) / np.pi
     lower = 0.5 - np.arctan(np.minimum(mean, 0.0)) / np.pi
     combined = np.where(mean > 0, upper, lower)
-    return np.where(count > 0, combined, 1.0)
+    return np.where(total > 0, combined, 1.0)
 
 
 def benjamini_hochberg(p_values: Doubles) -> Doubles:

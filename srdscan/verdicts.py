@@ -77,7 +77,10 @@ def decide(evidence: Mapping[str, Evidence], count: int, fdr: float) -> Verdicts
     if count == 0:
         nothing = np.zeros(0)
         return Verdicts(evidence, nothing, nothing, np.zeros(0, dtype=bool))
-    p_values = cauchy_combine(np.stack([part.p_values for part in evidence.values()], axis=1))
+    parts = list(evidence.values())
+    p_values = cauchy_combine(
+        np.stack([part.p_values for part in parts], axis=1), np.array([part.weight for part in parts])
+    )
     q_values = benjamini_hochberg(p_values)
     return Verdicts(evidence, p_values, q_values, q_values <= fdr)
 

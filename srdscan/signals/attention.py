@@ -10,7 +10,7 @@ from scipy import stats
 
 from srdscan.captioners.base import Floats
 from srdscan.scores import Column, Scores
-from srdscan.signals.base import Batch, Evidence, abstain, register_signal
+from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, abstain, register_signal
 from srdscan.signals.mixture import Mixture, fit_mixtures
 
 MEASURES = ("entropy", "gini", "top_mass", "peak_ratio", "compactness")
@@ -250,7 +250,7 @@ class Attention:
 
         heads = sorted({_head_name(int(column), scores.meta["attention_shape"]) for column in selection.columns})
         note = f"{100 * selection.share:.1f} % of the samples stand out in {', '.join(heads[:6])}"
-        return Evidence(p_values, z, note, reason=reason)
+        return Evidence(p_values, z, note, weight=WHOLE_DATASET, reason=reason)
 
     @staticmethod
     def _compactness(scores: Scores) -> Callable[[int], str]:

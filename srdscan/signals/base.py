@@ -77,6 +77,9 @@ class Batch:
         return self.reference_captioner.score(self.reference_encoding, [plain_caption(t) for t in self.texts(role)])
 
 
+WHOLE_DATASET = 3.0
+
+
 @dataclass
 class Evidence:
     """A signal's judgement of N samples.
@@ -86,6 +89,8 @@ class Evidence:
         values: (N,) the number behind it, larger is more suspicious; NaN where there is none.
         note: one sentence for the report: what was found, or why the signal abstains.
         abstained: the signal says nothing of any sample.
+        weight: in the combination; `WHOLE_DATASET` for a signal that speaks only once a pattern over the whole data set
+            is significant.
         reason: sample -> why it is suspicious, in words; "" if it is not.
         findings: targets found, for the report.
     """
@@ -94,6 +99,7 @@ class Evidence:
     values: Doubles
     note: str = ""
     abstained: bool = False
+    weight: float = 1.0
     reason: Callable[[int], str] = lambda index: ""
     findings: Sequence[TargetFinding] = field(default_factory=tuple)
 

@@ -25,7 +25,7 @@ from scipy import stats
 
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
-from srdscan.signals.base import Batch, Evidence, Role, abstain, register_signal
+from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, Role, abstain, register_signal
 from srdscan.text import words
 
 LONGEST_PHRASE = 5
@@ -107,7 +107,7 @@ class Targets:
 
         findings = tuple(_finding(term, self.role, count) for term in sorted(terms, key=lambda t: t.p_value))
         note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
-        return Evidence(p_values, values, note, reason=reason, findings=findings)
+        return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
 
 
 def _finding(term: Term, role: Role, count: int) -> TargetFinding:
