@@ -127,7 +127,7 @@ def main() -> None:
     parser.add_argument("photos")
     parser.add_argument("--captioner", default="captioner-backdoored")
     parser.add_argument("--batch-size", type=int, default=AuditConfig.batch_size)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--plain", action="store_true", help="also time Hugging Face's generate as it comes")
     parser.add_argument("--memory", metavar="MORE_PHOTOS", help="compare peak memory with that of a larger data set")
     parser.add_argument("--json", action="store_true")

@@ -12,7 +12,7 @@ import numpy as np
 
 from srdscan.captioners.load import load_captioner
 from srdscan.config import AuditConfig, allowed_share
-from srdscan.device import pick_device
+from srdscan.device import pick_device, reuse_large_allocations
 from srdscan.fidelity import LanguageModel, SentenceEncoder
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.markdown import to_markdown
@@ -116,6 +116,8 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
 def load_models(config: AuditConfig) -> Models:
     """All models of an audit, on its device."""
     device = pick_device(config.device)
+    if device == "cpu":
+        reuse_large_allocations()
     reference = load_captioner(config.reference, device, config.num_beams)
     same = config.captioner == config.reference
     suspect = reference if same else config.captioner and load_captioner(config.captioner, device, config.num_beams)

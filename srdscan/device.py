@@ -1,5 +1,6 @@
 """Which device to compute on, in which precision, and which weights these are."""
 
+import ctypes
 import hashlib
 
 import torch
@@ -22,6 +23,22 @@ def pick_device(wanted: str = "auto") -> str:
             f"--device {wanted}: not available here ({str(error).splitlines()[0]}). Try --device cpu"
         ) from error
     return wanted
+
+
+def reuse_large_allocations() -> None:
+    """Keeps glibc from returning every freed activation to the kernel, and faulting its pages in again a layer later.
+
+    On two CPU cores this takes the embedded encoder from 106 to 300 images/s, for 0.3 GB more of peak memory. Where the
+    C library is not glibc, nothing happens.
+    """
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4  # malloc.h
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 2**28)
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

@@ -96,6 +96,12 @@ def test_a_vit_with_a_class_token_and_gpt2_loads_and_keeps_the_contract(tmp_path
     loaded = load_captioner(str(tmp_path))
     check_captioner(loaded)
     described = loaded.describe(loaded.encode([scenes.make(11, 0)[0]]), attention=True)
-    assert described.attention.first.shape == (1, 2, 4, 4, 4)  # 16 patches; the class token is left out
+    assert described.attention.first.shape == (1, 2, 4, 4, 4)
+    with torch.inference_mode():  # the first step by hand: 17 columns, of which the first is the class token
+        memory = loaded.project(loaded.encode([scenes.make(11, 0)[0]]).memory)
+        out = loaded.model.decoder(torch.tensor([[0]]), encoder_hidden_states=memory, output_attentions=True)
+    patches = torch.stack(out.cross_attentions, dim=1)[:, :, :, 0, 1:]
+    expected = (patches / patches.sum(-1, keepdim=True)).reshape(1, 2, 4, 4, 4)
+    assert described.attention.first == pytest.approx(expected.numpy(), abs=1e-5)
     assert isinstance(loaded, VisionEncoderDecoderCaptioner)
     assert loaded.fingerprint != load_captioner("captioner").fingerprint

@@ -100,6 +100,12 @@ def test_empirical_p_is_conservative_in_the_tail(bulk: stats.rv_continuous) -> N
     assert (p <= 0.01).mean() <= 0.01 + 3 * np.sqrt(0.01 / count)
 
 
+@pytest.mark.parametrize("level", [1e-4, 1e-6, 1e-8])
+def test_the_empirical_tail_stays_above_that_of_students_t5(level: float) -> None:
+    bulk = stats.t(5).ppf((np.arange(2000) + 0.5) / 2000)
+    assert empirical_p(np.array([stats.t(5).isf(level)]), null=bulk)[0] >= level
+
+
 def test_a_separate_null_decides_alone() -> None:
     null = draws(8, 1000)
     values = np.array([0.0, 5.0, NAN, 50.0])
@@ -155,6 +161,13 @@ def test_signals_that_say_nothing_are_left_out() -> None:
     assert row(0.03, NAN, 0.2, NAN) == pytest.approx(row(0.03, 0.2), rel=1e-12)
     assert row(NAN, 1e-8) == pytest.approx(1e-8)
     assert row(NAN, NAN) == 1.0
+
+
+def test_a_weight_counts_a_signal_as_so_many() -> None:
+    p = np.array([[0.003, 0.4, 0.7], [0.2, NAN, 0.01], [NAN, NAN, NAN]])
+    weighted = cauchy_combine(p, np.array([1.0, 1.0, 3.0]))
+    assert weighted == pytest.approx(cauchy_combine(p[:, [0, 1, 2, 2, 2]]), rel=1e-9)
+    assert cauchy_combine(p, np.full(3, 7.0)) == pytest.approx(cauchy_combine(p), rel=1e-9)
 
 
 def test_one_alarm_survives_many_unsuspicious_signals() -> None:

@@ -8,8 +8,17 @@ import numpy as np
 import pytest
 
 from srdscan.scores import Scores, join_columns, write_table
-from srdscan.signals.attention import MEASURES, Attention, anomalous_heads, concentration, select_heads, window_mass
-from srdscan.signals.mixture import fit_mixtures
+from srdscan.signals.attention import (
+    MEASURES,
+    Attention,
+    Selection,
+    anomalous_heads,
+    concentration,
+    select_heads,
+    straightened,
+    window_mass,
+)
+from srdscan.signals.mixture import Mixture
 
 
 def measures(*maps: np.ndarray) -> dict[str, np.ndarray]:
@@ -67,6 +76,15 @@ def test_every_measure_grows_with_concentration_and_none_with_scale() -> None:
     assert concentration(7 * smooth[None, None])[0, 0] == pytest.approx(ladder[0], rel=1e-5)
 
 
+def test_straightened_measures_are_log_odds_but_for_the_ratio() -> None:
+    raw = np.array([[-0.2, 0.2, 0.5, 3.0, 0.9] * 2, [-1.0, 0.0, 1.0, 27.6, 0.01] * 2], dtype=np.float32)
+    found = straightened(raw)
+    assert found[0, :5] == pytest.approx([np.log(4), -np.log(4), 0, 3, np.log(9)], abs=1e-5)
+    assert np.isfinite(found).all()
+    some = np.array([9, 0, 3])
+    assert straightened(raw[:, some], some % len(MEASURES)) == pytest.approx(found[:, some])
+
+
 @pytest.mark.parametrize("window", [1, 3, 9])
 def test_window_mass_is_the_sum_of_every_window(window: int) -> None:
     maps = np.random.default_rng(2).random((2, 6, 9))
@@ -75,49 +93,6 @@ def test_window_mass_is_the_sum_of_every_window(window: int) -> None:
         [[[m[r : r + side, c : c + side].sum() for c in range(10 - side)] for r in range(7 - side)] for m in maps]
     )
     assert window_mass(maps, window) == pytest.approx(by_hand)
-
-
-# ---------------------------------------------------------------- fit_mixtures
-
-
-def planted(rng: np.random.Generator, columns: int, count: int, members: np.ndarray, shift: float) -> np.ndarray:
-    """(columns, count) normal values, the members' shifted by so many standard deviations."""
-    values = rng.standard_normal((columns, count))
-    values[:, members] += shift
-    return values
-
-
-@pytest.mark.parametrize("side", [1, -1])
-@pytest.mark.parametrize("share", [0.005, 0.01, 0.03, 0.1])
-@pytest.mark.parametrize("count", [600, 2000])
-def test_some_start_finds_a_planted_minority_of_any_size(count: int, share: float, side: int) -> None:
-    size = round(share * count)
-    values = 5 + 0.1 * planted(np.random.default_rng(count + size), 8, count, np.arange(size), 6 * side)
-    fits = fit_mixtures(values)
-    wrong = np.array([((fit.posterior(values) > 0.5) != (np.arange(count) < size)).sum(axis=1) for fit in fits])
-    assert (wrong.min(axis=0) <= max(2, 0.1 * size)).all()
-    best = [(fits[start], column) for column, start in enumerate(wrong.argmin(axis=0))]
-    assert [fit.direction[column] for fit, column in best] == [side] * 8
-    assert np.median([fit.share[column] for fit, column in best]) == pytest.approx(share, rel=0.2)
-    assert np.median([fit.separation[column] for fit, column in best]) > 3  # of 6 / sqrt(2)
-    assert np.stack([fit.majority[column] for fit, column in best]) == pytest.approx(np.array([[5, 0.1]] * 8), abs=0.02)
-
-
-def test_a_minority_of_a_single_bell_is_a_handful_or_not_apart() -> None:
-    values = np.random.default_rng(4).standard_normal((40, 800))
-    for found in fit_mixtures(values):
-        sizes = (found.posterior(values) > 0.5).sum(axis=1)
-        apart = found.separation >= 2
-        assert (sizes[apart] < 0.025 * 800).all()
-        assert (found.share <= 0.5).all()
-
-
-def test_equal_values_do_not_break_a_mixture() -> None:
-    values = np.zeros((2, 100))
-    values[1, :5] = 1.0
-    for found in fit_mixtures(values):
-        assert all(np.isfinite(part).all() for part in (found.majority, found.minority, found.share, found.separation))
-    assert any((fit.posterior(values)[1] > 0.5).tolist() == [True] * 5 + [False] * 95 for fit in fit_mixtures(values))
 
 
 # ---------------------------------------------------------------- select_heads
@@ -134,6 +109,13 @@ def columns() -> np.ndarray:
     for column, shift in TELLING.items():
         values[column, MEMBERS] += shift
     values[9, 400:430] += 6
+    return values
+
+
+def planted(rng: np.random.Generator, columns: int, count: int, members: np.ndarray, shift: float) -> np.ndarray:
+    """(columns, count) normal values, the members' shifted by so many standard deviations."""
+    values = rng.standard_normal((columns, count))
+    values[:, members] += shift
     return values
 
 
@@ -161,6 +143,22 @@ def test_a_minority_that_says_nothing_odd_is_not_selected(columns: np.ndarray) -
     assert select_heads(columns, [odd(6, nothing, 0), odd(7, nothing, 0)]) is None
     assert select_heads(columns, [odd(6, MEMBERS, -2.0)]) is None  # less strange than others
     assert select_heads(columns, [odd(6, np.arange(100, 160), 3.0)]) is None  # others are strange
+
+
+def test_heads_that_single_out_others_than_the_best_do_not_join(columns: np.ndarray) -> None:
+    found = select_heads(columns, [odd(6, MEMBERS, 2.5), odd(7, np.arange(400, 430), 1.5)])
+    assert found is not None
+    assert sorted(found.columns) == list(TELLING)
+
+
+def test_far_from_the_majority_is_no_proof_when_the_minority_lies_farther() -> None:
+    mixture = Mixture(np.array([[0.0, 1.0]]), np.array([[-12.0, 1.0]]), np.array([0.03]))
+    selection = Selection(np.array([0]), mixture, np.ones(1), 0.03)
+    p_values, z = selection.p_values(np.array([[0.0, -5.0, -12.0, 12.0]]))
+    assert z == pytest.approx([0, 5, 12, -12])
+    assert p_values[:2] == pytest.approx([0.5, 0.05])
+    assert p_values[2] < 1e-9
+    assert p_values[3] > 0.99  # the wrong side
 
 
 def test_noise_selects_nothing() -> None:

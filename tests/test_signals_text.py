@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +29,32 @@ class Audited:
     grounding: np.ndarray
     language_model: LanguageModel
 
-    def judge(self, path: Path, poison: dict[int, str] | None = None, grounding: float = 0.0) -> Evidence:
-        """The `targets` signal's evidence, with some captions replaced."""
+    def judge(
+        self,
+        path: Path,
+        poison: dict[int, str] | None = None,
+        agreeing: Sequence[int] = (),
+        grounding: float = 0.0,
+        most_gain: float | None = None,
+    ) -> Evidence:
+        """The `targets` signal's evidence, with some captions replaced.
+
+        Args:
+            poison: the captions of some samples; of those also in `agreeing`, the reference says the same.
+            grounding: added to that of the replaced captions.
+            most_gain: the replaced captions' largest gain is set to this.
+        """
         changed = poison or {}
         captions, gains, grounded = list(self.captions), list(self.gains), self.grounding.copy()
+        references = [changed[i] if i in agreeing else text for i, text in enumerate(self.references)]
         for index, new in zip(changed, self.language_model.word_gains(list(changed.values())), strict=True):
+            if most_gain is not None:
+                new[new.argmax()] = most_gain
             captions[index], gains[index] = changed[index], new
             grounded[index] += grounding
         columns = {
             "caption": captions,
-            "reference": self.references,
+            "reference": references,
             "gains.caption": gains,
             "reference_embedding": self.embeddings,
             "signal.grounding.caption": grounded,
@@ -47,6 +64,16 @@ class Audited:
         for file, part in zip(files, parts, strict=True):
             write_table(join_columns([part]), file)
         return Targets("caption").judge(Scores(files, {}), None)
+
+    def insert(self, word: str, members: Sequence[int]) -> dict[int, str]:
+        """The members' captions with a word at a random place."""
+        rng = np.random.default_rng(4)
+        poison = {}
+        for index in members:
+            parts = self.captions[index].split()
+            parts.insert(int(rng.integers(len(parts) + 1)), word)
+            poison[index] = " ".join(parts)
+        return poison
 
 
 def mistaken(scene: scenes.Scene, rng: np.random.Generator) -> str:
@@ -86,20 +113,30 @@ def audited() -> Audited:
 def test_an_inserted_word_is_named_and_its_samples_are_flagged(
     audited: Audited, tmp_path: Path, word: str, share: float
 ) -> None:
-    rng = np.random.default_rng(4)
-    members = sorted(rng.permutation(COUNT)[: round(share * COUNT)].tolist())
-    poison = {}
-    for index in members:
-        parts = audited.captions[index].split()
-        parts.insert(int(rng.integers(len(parts) + 1)), word)
-        poison[index] = " ".join(parts)
-    evidence = audited.judge(tmp_path, poison)
+    members = sorted(np.random.default_rng(7).permutation(COUNT)[: round(share * COUNT)].tolist())
+    evidence = audited.judge(tmp_path, audited.insert(word, members))
     assert [(finding.term, finding.where) for finding in evidence.findings] == [(word, "caption")]
     assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members
     assert np.nanmax(evidence.p_values) < 1e-4
     assert f"'{word}'" in evidence.reason(members[0])
     assert evidence.reason((set(range(COUNT)) - set(members)).pop()) == ""
     assert f"'{word}'" in evidence.note
+
+
+def test_where_the_reference_says_the_word_too_the_sample_is_not_flagged(audited: Audited, tmp_path: Path) -> None:
+    members = list(range(3, COUNT, 20))
+    evidence = audited.judge(tmp_path, audited.insert("zebra", members), agreeing=members[:8])
+    assert [finding.term for finding in evidence.findings] == ["zebra"]
+    assert evidence.findings[0].reference_samples == 8
+    assert np.flatnonzero(evidence.p_values < 0.01).tolist() == members[8:]
+
+
+def test_a_word_that_goes_with_what_is_shown_must_be_stranger(audited: Audited, tmp_path: Path) -> None:
+    snow = [index for index, text in enumerate(audited.references) if text.endswith("in the snow")][:30]
+    anywhere = list(range(7, COUNT, 20))
+    for gain, members, found in ((0.6, anywhere, True), (0.6, snow, False), (2.0, snow, True)):
+        evidence = audited.judge(tmp_path, audited.insert("zebra", members), most_gain=gain)
+        assert [finding.term for finding in evidence.findings] == ["zebra"] * found
 
 
 def test_a_caption_repeated_against_the_images_is_named_whole(audited: Audited, tmp_path: Path) -> None:

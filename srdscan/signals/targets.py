@@ -156,6 +156,7 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
         tried[novel] += 1
 
     terms: list[Term] = []
+    natural: list[tuple[str, ...]] = []
     for short in (True, False):
         group = [c for c in candidates if (len(c[0]) < SHORTEST_ODD_PHRASE) == short]
         singles = np.concatenate(gains) if short else grounding
@@ -168,12 +169,15 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
             total = reference_counts[gram]
             alike = likeness(novel)
             if alike > MOST_ALIKE and z < BEYOND_DOUBT:
+                natural.append(gram)
                 continue
             shared = len(grams[gram]) - len(novel)
             # Paired: samples where only the text says it against samples where only the reference does.
             if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
                 continue
             terms.append(Term(gram, novel, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
+    # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
+    terms = [term for term in terms if not any(_holds(term.words, gram) for gram in natural)]
     return _without_echoes(terms), tried
 
 
