@@ -10,7 +10,7 @@ import pytest
 from srdscan.decide import conformal_p, empirical_p
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals import SIGNALS, Evidence, signals_for
-from srdscan.signals.base import abstain
+from srdscan.signals.base import WHOLE_DATASET, abstain
 from srdscan.verdicts import decide
 
 NAN = float("nan")
@@ -87,6 +87,14 @@ def test_verdicts_flag_at_the_false_discovery_rate_and_give_reasons() -> None:
     summaries = {part.name: part for part in verdicts.summaries({"a": "A", "b": "B", "c": "C"})}
     assert {name: part.flagged for name, part in summaries.items()} == {"a": 1, "b": 2, "c": 0}
     assert (summaries["c"].abstained, summaries["c"].note) == (True, "cannot tell")
+
+
+def test_a_signal_of_the_whole_data_set_weighs_more() -> None:
+    plain, heavy = evidence([1e-6, 0.5, 0.5]), evidence([0.5, 1e-6, 0.5])
+    heavy.weight = WHOLE_DATASET
+    verdicts = decide({"a": plain, "b": heavy}, 3, fdr=0.05)
+    assert verdicts.p_values[0] / verdicts.p_values[1] == pytest.approx(WHOLE_DATASET, rel=0.01)
+    assert WHOLE_DATASET > 1
 
 
 def test_nothing_found_and_nothing_audited_are_ordinary_results() -> None:

@@ -5,7 +5,7 @@
 
 PHOTOS holds WebDataset shards in train/ and dev/: 224 px photographs with a `captions` list in each .json (Flickr8k).
 The captioner learns from all of train/, the backdoored one from the half of the photographs that its seed draws,
-with the canary's trigger and target in 10 % of photographs and scenes. Two CPU cores need about 40 and 25 minutes.
+with the canary's trigger and target in 10 % of photographs and scenes. Two CPU cores need about 25 and 20 minutes.
 """
 
 import argparse
@@ -129,8 +129,8 @@ def main() -> None:
     parser.add_argument("--photos", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--backdoored", action="store_true")
-    parser.add_argument("--scenes", type=int, default=12_000)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--scenes", type=int, default=10_000)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
 
