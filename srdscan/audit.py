@@ -13,7 +13,8 @@ import numpy as np
 from srdscan.captioners.load import load_captioner
 from srdscan.config import AuditConfig, allowed_share
 from srdscan.device import pick_device, reuse_large_allocations
-from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.fidelity import SentenceEncoder
+from srdscan.language_model import LanguageModel
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.markdown import to_markdown
 from srdscan.report.schema import (

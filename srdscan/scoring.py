@@ -11,8 +11,9 @@ import pyarrow as pa
 from PIL import Image
 
 from srdscan.captioners.base import Captioner
-from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.fidelity import SentenceEncoder
 from srdscan.images import MAX_PIXELS, ImageError, decode_image
+from srdscan.language_model import LanguageModel
 from srdscan.scores import Column, join_columns
 from srdscan.shards import Irregular, ReadOptions, Reason, Sample, ShardError, ShardFile, read_shard
 from srdscan.signals import Batch, signals_for

@@ -13,7 +13,8 @@ import pytest
 import srdscan.text
 from srdscan import scenes
 from srdscan.captioners.load import ModelError
-from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.fidelity import SentenceEncoder
+from srdscan.language_model import LanguageModel
 from srdscan.text import plain_caption, word_spans, words
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from srdscan import scenes
-from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.fidelity import SentenceEncoder
+from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
 from srdscan.signals.targets import LONGEST_PHRASE, Likeness, Targets, frequent_grams, log_odds

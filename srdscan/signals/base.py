@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from srdscan.captioners.base import Captioner, Description, Floats
-from srdscan.fidelity import LanguageModel, SentenceEncoder
+from srdscan.fidelity import SentenceEncoder
+from srdscan.language_model import LanguageModel
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.text import plain_caption
