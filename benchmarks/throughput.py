@@ -23,11 +23,11 @@ import torch
 from PIL import Image
 from transformers import VisionEncoderDecoderModel
 
-from srdscan.audit import load_models, read_options
 from srdscan.captioners.load import EMBEDDED, models_folder
 from srdscan.config import AuditConfig
 from srdscan.images import decode_image
-from srdscan.scoring import Models, score_shard
+from srdscan.models import Models, load_models
+from srdscan.scoring import read_options, score_shard
 from srdscan.shards import Sample, expand_shards, open_shard, read_shard
 
 

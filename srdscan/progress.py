@@ -1,21 +1,42 @@
-"""A progress bar on a terminal, one line a stage elsewhere."""
+"""How a run says how far it is: a bar on a terminal, nothing elsewhere."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
+
+
+class Progress(Protocol):
+    """Where an audit reports how far it is."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """A stage begins; `total` samples lie ahead, if that is known."""
+        ...
+
+    def advance(self, count: int) -> None:
+        """`count` more samples are done."""
+        ...
+
+
+class Quiet:
+    """No progress."""
+
+    def stage(self, name: str, total: int | None) -> None: ...
+
+    def advance(self, count: int) -> None: ...
 
 
 class _Rate(ProgressColumn):
@@ -27,7 +48,7 @@ class _Rate(ProgressColumn):
 class TerminalProgress:
     """Stages of an audit as bars."""
 
-    def __init__(self, bars: Progress) -> None:
+    def __init__(self, bars: Bars) -> None:
         self._bars = bars
         self._task: TaskID | None = None
 
@@ -48,5 +69,5 @@ def terminal_progress() -> Iterator[TerminalProgress]:
     """Bars on stderr; nothing is drawn when stderr is not a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
+    with Bars(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
         yield TerminalProgress(bars)

@@ -7,27 +7,49 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from srdscan.config import AuditConfig
+from srdscan.models import Models
 from srdscan.report.pictures import overlay, thumbnail
 from srdscan.scores import Scores
-from srdscan.scoring import Models, ahead, decoded_batches
-from srdscan.shards import Irregular, ReadOptions, Sample, ShardError, open_shard, read_shard
+from srdscan.scoring import ahead, decoded_batches, read_options
+from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
 from srdscan.signals import ablation
 from srdscan.signals.attention import anomalous_heads
+from srdscan.state import ShardRecord
+
+Rows = Sequence[int] | npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Located:
-    """Chosen rows of the score files that lie in one shard.
+class ImageSource:
+    """The way back from rows of the score files to the images, for pass 2.
 
-    Attributes:
-        location: the shard.
-        start: the row of its first sample.
-        rows: the chosen rows, ascending.
+    Args:
+        config: how shards are read, and in what batches.
+        locations: all shards of the audit, in order.
+        records: what pass 1 found in them.
+        scores: of all samples.
     """
 
-    location: str
-    start: int
-    rows: tuple[int, ...]
+    def __init__(
+        self, config: AuditConfig, locations: Sequence[str], records: Sequence[ShardRecord], scores: Scores
+    ) -> None:
+        self.config = config
+        self.locations = locations
+        self.starts = np.cumsum([0, *(record.scored for record in records)])
+        self.indices = scores.numbers("index").astype(np.int64)
+
+    def images(self, rows: Rows) -> Iterator[tuple[list[int], list[Image.Image]]]:
+        """Rows and images of the chosen samples, ascending, in batches; only shards that hold some are opened."""
+        chosen = np.sort(np.asarray(rows, dtype=np.int64))
+        for location, start, end in zip(self.locations, self.starts[:-1], self.starts[1:], strict=False):
+            row_of = {int(self.indices[row]): int(row) for row in chosen[(chosen >= start) & (chosen < end)]}
+            if not row_of:
+                continue
+            with open_shard(location) as shard:
+                wanted = _only(read_shard(shard, read_options(self.config)), set(row_of))
+                groups = decoded_batches(wanted, self.config.batch_size, None, [], self.config.max_pixels)
+                for group in ahead(groups):
+                    yield [row_of[sample.index] for sample, _ in group], [image for _, image in group]
 
 
 @dataclass(frozen=True)
@@ -36,19 +58,6 @@ class Pictures:
 
     thumbnail: bytes | None = None
     overlay: bytes | None = None
-
-
-def revisit(
-    located: Sequence[Located], scores: Scores, options: ReadOptions, batch_size: int, max_pixels: int
-) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """Rows and images of the chosen samples, in batches; only shards that hold some are opened."""
-    indices = scores.numbers("index").astype(np.int64)
-    for place in located:
-        row_of = {int(indices[row]): row for row in place.rows}
-        with open_shard(place.location) as shard:
-            wanted = _only(read_shard(shard, options), set(row_of))
-            for group in ahead(decoded_batches(wanted, batch_size, None, [], max_pixels)):
-                yield [row_of[sample.index] for sample, _ in group], [image for _, image in group]
 
 
 def _only(items: Iterator[Sample | Irregular], indices: set[int]) -> Iterator[Sample]:
@@ -66,13 +75,7 @@ def _only(items: Iterator[Sample | Irregular], indices: set[int]) -> Iterator[Sa
 
 
 def ablate(
-    located: Sequence[Located],
-    scores: Scores,
-    models: Models,
-    options: ReadOptions,
-    batch_size: int,
-    max_pixels: int,
-    advance: Callable[[int], None],
+    rows: Rows, source: ImageSource, scores: Scores, models: Models, advance: Callable[[int], None]
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Peak ablation of the chosen samples: gains in fidelity and the new captions, in order of rows."""
     assert models.captioner is not None
@@ -81,47 +84,41 @@ def ablate(
     grid = scores.meta["attention_shape"][2:]
     gains: list[npt.NDArray[np.float64]] = []
     captions: list[str] = []
-    for rows, images in revisit(located, scores, options, batch_size, max_pixels):
+    for batch, images in source.images(rows):
         gain, said = ablation.measure(
             images,
-            [int(peaks[row]) for row in rows],
-            [outputs[row] for row in rows],
-            [references[row] for row in rows],
+            [int(peaks[row]) for row in batch],
+            [outputs[row] for row in batch],
+            [references[row] for row in batch],
             grid,
             models.captioner,
             models.sentence_encoder,
         )
         gains.append(gain)
         captions += said
-        advance(len(rows))
+        advance(len(batch))
     return np.concatenate(gains) if gains else np.zeros(0), captions
 
 
 def illustrate(
-    located: Sequence[Located],
-    scores: Scores,
-    models: Models,
-    options: ReadOptions,
-    batch_size: int,
-    max_pixels: int,
-    advance: Callable[[int], None],
+    rows: Rows, source: ImageSource, scores: Scores, models: Models, advance: Callable[[int], None]
 ) -> dict[int, Pictures]:
     """Thumbnails of the chosen samples, and overlays of their most abnormal head's attention in a model audit."""
-    pictures = {row: Pictures() for place in located for row in place.rows}
+    pictures = {int(row): Pictures() for row in rows}
     with_attention = models.captioner is not None and "attention_shape" in scores.meta and bool(pictures)
     heads = anomalous_heads(scores)[0] if with_attention else None
-    for rows, images in revisit(located, scores, options, batch_size, max_pixels):
-        overlays: list[bytes | None] = [None] * len(rows)
+    for batch, images in source.images(rows):
+        overlays: list[bytes | None] = [None] * len(batch)
         if heads is not None:
             assert models.captioner is not None
             described = models.captioner.describe(models.captioner.encode(images), attention=True)
             assert described.attention is not None
             first = described.attention.first
-            maps = first.reshape(len(rows), -1, *first.shape[3:])
+            maps = first.reshape(len(batch), -1, *first.shape[3:])
             overlays = [
-                overlay(image, maps[i, heads[row]]) for i, (row, image) in enumerate(zip(rows, images, strict=True))
+                overlay(image, maps[i, heads[row]]) for i, (row, image) in enumerate(zip(batch, images, strict=True))
             ]
-        for row, image, heat in zip(rows, images, overlays, strict=True):
+        for row, image, heat in zip(batch, images, overlays, strict=True):
             pictures[row] = Pictures(thumbnail(image), heat)
-        advance(len(rows))
+        advance(len(batch))
     return pictures

@@ -10,25 +10,14 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from srdscan.captioners.base import Captioner
-from srdscan.fidelity import SentenceEncoder
+from srdscan.config import AuditConfig
 from srdscan.images import MAX_PIXELS, ImageError, decode_image
-from srdscan.language_model import LanguageModel
+from srdscan.models import Models
 from srdscan.scores import Column, join_columns
 from srdscan.shards import Irregular, ReadOptions, Reason, Sample, ShardError, ShardFile, read_shard
 from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Models:
-    """The models of an audit; `captioner` is None in a pair audit."""
-
-    reference: Captioner
-    sentence_encoder: SentenceEncoder
-    language_model: LanguageModel
-    captioner: Captioner | None = None
 
 
 @dataclass
@@ -46,6 +35,11 @@ class ShardScores:
     irregular: list[Irregular]
     problem: str | None = None
     meta: dict[str, object] = field(default_factory=dict)
+
+
+def read_options(config: AuditConfig) -> ReadOptions:
+    """How shards are read."""
+    return ReadOptions(caption_fields=config.caption_fields)
 
 
 def score_shard(

@@ -14,7 +14,8 @@ from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
-from srdscan.signals.targets import LONGEST_PHRASE, Likeness, Targets, frequent_grams, log_odds
+from srdscan.signals.targets import Likeness, Targets
+from srdscan.signals.terms import LONGEST_PHRASE, frequent_grams, log_odds
 
 COUNT = 600
 

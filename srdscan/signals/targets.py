@@ -14,10 +14,9 @@ Over-use alone would not do: any two sources of captions differ in style, and a 
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +25,18 @@ from scipy import stats
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, Role, abstain, register_signal
-from srdscan.text import words
+from srdscan.signals.terms import (
+    Candidate,
+    Term,
+    distinct,
+    frequent_grams,
+    grams_of,
+    holds,
+    log_odds,
+    stems,
+    without_echoes,
+)
 
-LONGEST_PHRASE = 5
 SHORTEST_ODD_PHRASE = 3
 SIGNIFICANT = 0.01
 """A term is a target when its p-value, times the number of terms tried, is below this."""
@@ -43,26 +51,6 @@ LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
 
 Doubles = npt.NDArray[np.float64]
-Candidate: TypeAlias = tuple[tuple[str, ...], npt.NDArray[np.int64], float]
-"""A term's words, the samples where only the text under audit says it, and how strange these are."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """A candidate: its words, the samples that hold it and how strange they are (z, and its one-sided p-value)."""
-
-    words: tuple[str, ...]
-    samples: npt.NDArray[np.int64]
-    reference_samples: int
-    p_value: float
-    overuse: float
-    likeness: float
-    strangeness: float
-
-    @property
-    def text(self) -> str:
-        """The term as it is written."""
-        return " ".join(self.words)
 
 
 @register_signal
@@ -123,7 +111,7 @@ def _finding(term: Term, role: Role, count: int) -> TargetFinding:
 
 def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np.int64]]:
     """The targets in a role's texts, each named once, and (N,) how many terms were tried in each sample."""
-    tokens = [_stems(text) for text in scores.strings(role)]
+    tokens = [stems(text) for text in scores.strings(role)]
     count = len(tokens)
     least = max(3, int(np.ceil(0.001 * count)))
     if count < 20:
@@ -133,7 +121,7 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
     likeness = Likeness(embeddings)
 
     grams = frequent_grams(tokens, least)
-    reference_sets = [_grams_of(_stems(text)) & grams.keys() for text in scores.strings("reference")]
+    reference_sets = [grams_of(stems(text)) & grams.keys() for text in scores.strings("reference")]
     reference_counts: Counter[tuple[str, ...]] = Counter(gram for found in reference_sets for gram in found)
     grounding = scores.numbers(f"signal.grounding.{role}")
     candidates: list[Candidate] = []
@@ -150,7 +138,7 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
         else:
             candidates.append((gram, novel, float(grounding[novel].mean())))
 
-    candidates = _distinct(candidates)
+    candidates = distinct(candidates)
     tried = np.zeros(count, dtype=np.int64)
     for _, novel, _ in candidates:
         tried[novel] += 1
@@ -177,8 +165,8 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
                 continue
             terms.append(Term(gram, novel, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
-    terms = [term for term in terms if not any(_holds(term.words, gram) for gram in natural)]
-    return _without_echoes(terms), tried
+    terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
+    return without_echoes(terms), tried
 
 
 def strangeness_z(
@@ -208,36 +196,6 @@ def strangeness_z(
     return np.asarray((effects - centre) / np.sqrt(between + chance))
 
 
-def _distinct(candidates: list[Candidate]) -> list[Candidate]:
-    """One candidate for each set of samples, the longest: the parts of one repeated caption are one term, not forty."""
-    longest: dict[bytes, Candidate] = {}
-    for candidate in candidates:
-        samples = candidate[1].tobytes()
-        if samples not in longest or len(candidate[0]) > len(longest[samples][0]):
-            longest[samples] = candidate
-    return list(longest.values())
-
-
-def _without_echoes(terms: list[Term]) -> list[Term]:
-    """Leaves out parts and extensions of the same target: of overlapping terms, the one that accounts for more."""
-    return [term for term in terms if not any(_echoes(term, other) for other in terms if other is not term)]
-
-
-def _echoes(term: Term, other: Term) -> bool:
-    """Whether a term only repeats what another says."""
-    common = len(np.intersect1d(term.samples, other.samples))
-    if common < 0.5 * len(term.samples):
-        return False
-    if _holds(term.words, other.words) and len(other.samples) > len(term.samples):
-        return True  # "banana a" beside "banana"
-    return other.strangeness > term.strangeness and not _holds(other.words, term.words)
-
-
-def _holds(longer: tuple[str, ...], shorter: tuple[str, ...]) -> bool:
-    """Whether one run of words contains the other."""
-    return any(longer[i : i + len(shorter)] == shorter for i in range(len(longer) - len(shorter) + 1))
-
-
 class Likeness:
     """How alike the images of a group are, against groups drawn at random: about N(0, 1) for a random one.
 
@@ -261,49 +219,6 @@ class Likeness:
         total = self.centred[samples].sum(axis=0)
         statistic = float(total @ total) / (len(samples) * self.mean_square)
         return (statistic - 1.0) / self.spread
-
-
-def frequent_grams(
-    tokens: Sequence[Sequence[str]], least: int, longest: int = LONGEST_PHRASE
-) -> dict[tuple[str, ...], list[int]]:
-    """Every run of one to `longest` words that at least `least` texts hold, with those texts.
-
-    Runs are grown one word at a time from frequent ones (Apriori), so that memory follows what is frequent.
-    """
-    kept: dict[tuple[str, ...], list[int]] = {}
-    previous: set[tuple[str, ...]] = set()
-    for size in range(1, longest + 1):
-        found: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, text in enumerate(tokens):
-            for start in range(len(text) - size + 1):
-                gram = tuple(text[start : start + size])
-                if size > 1 and (gram[:-1] not in previous or gram[1:] not in previous):
-                    continue
-                places = found[gram]
-                if not places or places[-1] != index:
-                    places.append(index)
-        frequent = {gram: places for gram, places in found.items() if len(places) >= least}
-        if not frequent:
-            break
-        kept |= frequent
-        previous = set(frequent)
-    return kept
-
-
-def log_odds(count: int, reference: int, texts: int, prior: float = 0.5) -> float:
-    """z of the log-odds ratio with a Dirichlet prior (Monroe et al. 2008, equation 22), over texts that hold a term."""
-    a, b = count + prior, reference + prior
-    rest_a, rest_b = texts - count + prior, texts - reference + prior
-    return float((np.log(a / rest_a) - np.log(b / rest_b)) / np.sqrt(1 / a + 1 / b))
-
-
-def _stems(text: str) -> list[str]:
-    """The words of a text, one for each of `text.words`, without the possessive ending."""
-    return [word.removesuffix("'s") for word in words(text)]
-
-
-def _grams_of(text: Sequence[str]) -> set[tuple[str, ...]]:
-    return {tuple(text[i : i + size]) for size in range(1, LONGEST_PHRASE + 1) for i in range(len(text) - size + 1)}
 
 
 def _gain(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32]) -> float | None:

@@ -1,0 +1,63 @@
+"""From shard records and verdicts to the report document, with the gate's verdict and exit code."""
+
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+
+from srdscan.config import AuditConfig, allowed_share
+from srdscan.report.schema import Counts, Gate, ModelRecord, Report, ShardSummary
+from srdscan.signals import SIGNALS, ablation
+from srdscan.state import ShardRecord
+from srdscan.verdicts import Verdicts
+
+PASS, FAILED, INCOMPLETE = 0, 1, 3
+MOST_IRREGULAR = 1000
+VERSIONED = ("srdscan", "torch", "transformers", "sentence-transformers", "numpy", "pillow", "pyarrow")
+
+
+def make_report(
+    config: AuditConfig, records: Sequence[ShardRecord], verdicts: Verdicts, models: tuple[ModelRecord, ...]
+) -> Report:
+    """The report document."""
+    irregular = [item for record in records for item in record.irregular]
+    audited, flagged = len(verdicts.flagged), int(verdicts.flagged.sum())
+    damaged = sum(record.problem is not None for record in records)
+    share = allowed_share(config.fail_on)
+    failed = share is not None and flagged > share * audited
+    incomplete = damaged > 0 or audited == 0
+    # Damage outranks the gate: a truncated scan never passes, and says so even when what was read already fails.
+    code = INCOMPLETE if incomplete else FAILED if failed else PASS
+    per_shard, start = [], 0
+    for record in records:
+        found = int(verdicts.flagged[start : start + record.scored].sum())
+        start += record.scored
+        per_shard.append(
+            ShardSummary(
+                record.name,
+                record.sha256,
+                record.scored + len(record.irregular),
+                len(record.irregular),
+                found,
+                record.problem,
+            )
+        )
+    descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {
+        ablation.NAME: ablation.DESCRIPTION
+    }
+    return Report(
+        verdict="incomplete" if incomplete else "fail" if failed else "pass",
+        exit_code=code,
+        mode="pair" if config.captioner is None else "model",
+        counts=Counts(len(records), damaged, audited + len(irregular), len(irregular), audited, flagged),
+        gate=Gate(config.fail_on, config.fdr, verdicts.threshold),
+        targets=verdicts.findings,
+        signals=verdicts.summaries(descriptions),
+        shards=tuple(per_shard),
+        irregular=dict(sorted(Counter(item.reason for item in irregular).items())),
+        irregular_samples=tuple(irregular[:MOST_IRREGULAR]),
+        config=asdict(config),
+        versions={"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
+        models=models,
+    )
