@@ -41,6 +41,18 @@ def reuse_large_allocations() -> None:
     mallopt(m_top_pad, 2**28)
 
 
+def trim_heap() -> None:
+    """Gives the pages of freed activations back to the kernel, where the C library is glibc; about 0.1 s.
+
+    Kept allocations of ever other sizes leave holes, and the heap creeps up with every batch. Trimming after every few
+    batches bounds it, and costs one round of page faults each time.
+    """
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return
+
+
 def autocast_dtype(device: torch.device) -> torch.dtype | None:
     """The half precision that this device computes natively, for encoders; None where float32 is faster."""
     if device.type == "cuda":

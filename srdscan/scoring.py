@@ -11,6 +11,7 @@ import pyarrow as pa
 from PIL import Image
 
 from srdscan.config import AuditConfig
+from srdscan.device import trim_heap
 from srdscan.images import MAX_PIXELS, ImageError, decode_image
 from srdscan.models import Models
 from srdscan.scores import Column, join_columns
@@ -18,6 +19,9 @@ from srdscan.shards import Irregular, ReadOptions, Reason, Sample, ShardError, S
 from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
+
+TRIM_EVERY = 4
+"""Batches between two trimmings of the heap."""
 
 
 @dataclass
@@ -69,9 +73,12 @@ def score_shard(
             columns, shape = score_batch(models, *zip(*group, strict=True))
             batches.append(columns)
             meta |= shape
+            if len(batches) % TRIM_EVERY == 0:
+                trim_heap()
             advance(len(group))
     except ShardError as error:
         problem = str(error)
+    trim_heap()
     return ShardScores(join_columns(batches) if batches else None, irregular, problem, meta)
 
 

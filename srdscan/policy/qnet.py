@@ -47,6 +47,7 @@ class QNetwork(nn.Module):
             nn.init.zeros_(layer.weight)
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
+        self.visible: torch.Tensor
         visible = torch.ones(len(PLANES))
         if not attention:
             visible[: HEADS + 1] = 0.0
