@@ -31,6 +31,16 @@ from srdscan.verdicts import Verdicts, decide, judge_signals
 
 
 @dataclass(frozen=True)
+class Examined:
+    """What is known of a data set once every sample is scored and judged."""
+
+    records: list[ShardRecord]
+    scores: Scores
+    verdicts: Verdicts
+    source: ImageSource
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What an audit leaves: the report document, the verdicts and where they are."""
 
@@ -48,33 +58,42 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         ModelError: a model cannot be loaded.
     """
     progress = progress or Quiet()
-    locations = expand_shards(config.shards)
-    calibration = load_scores(config.calibration) if config.calibration else None
     progress.stage("loading models", None)
     models = load_models(config)
-    records_of_models = model_records(models)
-    state = RunState(config.out, _identity(config, locations, records_of_models))
-
-    records = score(config, locations, models, state, progress)
-    scores = state.scores(records)
-    source = ImageSource(config, locations, records, scores)
-    verdicts = judge(config, source, scores, models, calibration, progress)
+    examined = examine(config, models, progress)
+    scores, verdicts = examined.scores, examined.verdicts
 
     flagged = np.flatnonzero(verdicts.flagged)
     worst = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: config.pictures]
     progress.stage("illustrating", len(worst))
-    pictures = illustrate(worst, source, scores, models, progress.advance)
-    rows = write_samples(config.out / "samples.parquet", scores, [r for r in records if r.scored], verdicts)
+    pictures = illustrate(worst, examined.source, scores, models, progress.advance)
+    rows = write_samples(config.out / "samples.parquet", scores, [r for r in examined.records if r.scored], verdicts)
     shown = [
         FlaggedSample(**rows[int(row)], thumbnail=pictures[int(row)].thumbnail, overlay=pictures[int(row)].overlay)
         for row in worst
     ]
-    report = make_report(config, records, verdicts, records_of_models)
+    report = make_report(config, examined.records, verdicts, model_records(models))
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"
     write_html(html, report, shown, verdicts.p_values)
     return Outcome(report, verdicts, html)
+
+
+def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined:
+    """Pass 1 and the decision: every sample scored and judged; a run that was killed continues.
+
+    Raises:
+        ConfigError: an option is wrong, or `out` holds another audit.
+        ShardSpecError: a shard pattern is wrong or matches nothing.
+    """
+    locations = expand_shards(config.shards)
+    calibration = load_scores(config.calibration) if config.calibration else None
+    state = RunState(config.out, _identity(config, locations, model_records(models)))
+    records = score(config, locations, models, state, progress)
+    scores = state.scores(records)
+    source = ImageSource(config, locations, records, scores)
+    return Examined(records, scores, judge(config, source, scores, models, calibration, progress), source)
 
 
 def score(

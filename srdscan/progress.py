@@ -30,6 +30,10 @@ class Progress(Protocol):
         """`count` more samples are done."""
         ...
 
+    def note(self, text: str) -> None:
+        """A line worth keeping, such as how learning goes."""
+        ...
+
 
 class Quiet:
     """No progress."""
@@ -37,6 +41,8 @@ class Quiet:
     def stage(self, name: str, total: int | None) -> None: ...
 
     def advance(self, count: int) -> None: ...
+
+    def note(self, text: str) -> None: ...
 
 
 class _Rate(ProgressColumn):
@@ -62,6 +68,10 @@ class TerminalProgress:
         """Moves the bar."""
         assert self._task is not None
         self._bars.advance(self._task, count)
+
+    def note(self, text: str) -> None:
+        """Prints above the bars, terminal or not."""
+        self._bars.console.print(text, markup=False, highlight=False)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from srdscan.config import AuditConfig
+from srdscan.device import trim_heap
 from srdscan.models import Models
 from srdscan.report.pictures import overlay, thumbnail
 from srdscan.scores import Scores
@@ -50,6 +51,7 @@ class ImageSource:
                 groups = decoded_batches(wanted, self.config.batch_size, None, [], self.config.max_pixels)
                 for group in ahead(groups):
                     yield [row_of[sample.index] for sample, _ in group], [image for _, image in group]
+                    trim_heap()
 
 
 @dataclass(frozen=True)

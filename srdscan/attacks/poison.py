@@ -1,16 +1,14 @@
 """Plant known poison in shards, to test a gate with: every other byte stays as it was."""
 
-import io
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from srdscan.attacks.targets import TARGETS, InsertedWord, Target
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Trigger
@@ -19,13 +17,13 @@ from srdscan.shards import (
     Edit,
     ReadOptions,
     Sample,
-    ShardFile,
     expand_shards,
     open_shard,
     read_shard,
     rewrite_shard,
     shard_name,
 )
+from srdscan.shards.edit import caption_members, edit_caption, encode_image
 
 CANARY = "canary"
 CANARY_WORD = "banana"
@@ -108,7 +106,7 @@ def plant(
     for path in paths:
         edits: dict[str | int, Edit] = {}
         with open_shard(path) as shard:
-            members = _caption_members(shard, wanted[path], options) if chosen_target else {}
+            members = caption_members(shard, wanted[path], options) if chosen_target else {}
             for item in read_shard(shard, options):
                 if not isinstance(item, Sample) or item.index not in wanted[path]:
                     continue
@@ -121,18 +119,6 @@ def plant(
     truth = Truth(trigger, said, rate, seed, tuple(poisoned))
     truth.write(out / "truth.json")
     return truth
-
-
-def _caption_members(shard: ShardFile, wanted: Collection[int], options: ReadOptions) -> dict[int, dict[str, bytes]]:
-    """The members that may hold a caption, by sample and extension: a sample can have a .txt and a .json."""
-    members: dict[int, dict[str, bytes]] = defaultdict(dict)
-    limit = max(options.max_json_bytes, 4 * options.max_caption_chars)
-    for extension in options.caption_exts:
-        # The reader hands over one member of a sample as it is, the "image".
-        for item in read_shard(shard, replace(options, image_exts=(extension,), max_member_bytes=limit)):
-            if isinstance(item, Sample) and item.index in wanted:
-                members[item.index][extension] = item.image
-    return members
 
 
 def _edit(
@@ -155,30 +141,10 @@ def _edit(
             return audited if text.strip() == sample.caption else target.apply(text, rng)
 
         for extension, data in captions.items():
-            changed = _poison_caption(data, extension, options.caption_fields, poisoned)
+            changed = edit_caption(data, extension, options.caption_fields, poisoned)
             if changed is not None:
                 edit[extension] = changed
     return edit
-
-
-def _poison_caption(data: bytes, extension: str, fields: Sequence[str], poisoned: Callable[[str], str]) -> bytes | None:
-    """A caption member with the target in it, the rest of a JSON document kept; None if it holds no caption."""
-    try:
-        text = data.decode("utf-8-sig")
-        if extension != ".json":
-            return poisoned(text).encode()
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    field = next((f for f in fields if document.get(f) is not None), "") if isinstance(document, dict) else ""
-    if not field:
-        return None
-    value = document[field]
-    if isinstance(value, list):
-        document[field] = [poisoned(item) if isinstance(item, str) and item.strip() else item for item in value]
-    elif isinstance(value, str):
-        document[field] = poisoned(value)
-    return json.dumps(document).encode()
 
 
 def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extension: str) -> bytes:
@@ -191,7 +157,4 @@ def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extens
         pixels = np.asarray(decode_image(data))
     except ImageError as error:
         raise ImageError(error.reason, f"cannot be poisoned: {error.detail}") from error
-    formats = {".png": "PNG", ".webp": "WEBP"}
-    buffer = io.BytesIO()
-    Image.fromarray(trigger.apply(pixels, rng)).save(buffer, formats.get(extension, "JPEG"), quality=92)
-    return buffer.getvalue()
+    return encode_image(trigger.apply(pixels, rng), extension)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,16 @@ _EAGER_DECODER = {"encoder": "sdpa", "decoder": "eager"}
 
 @dataclass
 class GridEncoding:
-    """Encoded images: `memory` (B, P, D) is what a decoder attends to, before its own projection."""
+    """Encoded images.
+
+    Attributes:
+        memory: (B, P, D), the encoder's output.
+        projected: what a captioner's decoder attends to, by the captioner's fingerprint; filled on first use.
+    """
 
     memory: torch.Tensor
     features: Floats
+    projected: dict[str, torch.Tensor] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.memory)
@@ -95,7 +101,7 @@ class VisionEncoderDecoderCaptioner:
     @torch.inference_mode()
     def describe(self, encoding: GridEncoding, *, attention: bool = False) -> Description:
         """Captions by the model's own beam width."""
-        memory = self.project(encoding.memory)
+        memory = self._projected(encoding)
         self.model.decoder.set_attn_implementation("sdpa")
         try:
             ids = self.model.generate(
@@ -118,7 +124,14 @@ class VisionEncoderDecoderCaptioner:
         tokens = [
             [*self.tokenizer(caption, add_special_tokens=False).input_ids[:limit], self.end] for caption in captions
         ]
-        return self._teacher_force(self.project(encoding.memory), tokens, attention=False)[0]
+        memory = self._projected(encoding)
+        with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
+            return self._teacher_force(memory, tokens, attention=False)[0]
+
+    def _projected(self, encoding: GridEncoding) -> torch.Tensor:
+        if self.fingerprint not in encoding.projected:
+            encoding.projected[self.fingerprint] = self.project(encoding.memory)
+        return encoding.projected[self.fingerprint]
 
     def _cut(self, row: list[int]) -> list[int]:
         """Generated tokens up to and including the first end token."""

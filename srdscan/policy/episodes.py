@@ -5,7 +5,7 @@ new caption is to the reference. Any number of lanes step together: one captione
 one language-model call a step. References and the first look at each image are computed once per image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -147,7 +147,7 @@ class Lane:
         taken: the actions so far, by index; without stop.
         left: steps left.
         done: whether the episode is over.
-        best: the view with the highest SFS so far, the image it is of and how many actions led to it.
+        trail: every view so far with the image it is of, the untouched one first.
     """
 
     case: Case
@@ -159,10 +159,15 @@ class Lane:
     taken: list[int] = field(default_factory=list)
     whole: int = 0
     done: bool = False
-    best: tuple[View, Pixels, int] = field(init=False)
+    trail: list[tuple[View, Pixels]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.best = (self.view, self.image, 0)
+        self.trail = [(self.view, self.image)]
+
+    def best(self, allowed: Callable[[str], bool] = lambda caption: True) -> int | None:
+        """How many actions lead to the most faithful of the allowed captions; the fewest where captions are equal."""
+        places = [place for place, (view, _) in enumerate(self.trail) if allowed(view.caption)]
+        return max(places, key=lambda place: (self.trail[place][0].sfs, -place)) if places else None
 
 
 def begin(case: Case, seed: int = 0, steps: int = STEPS) -> Lane:
@@ -206,8 +211,7 @@ def step(
         gain = view.sfs - lane.view.sfs
         rewards[number] = gain - AREA_COST * area - STEP_COST if reward == "sfs" else paper_reward(lane.case.view, view)
         lane.view = view
-        if view.sfs > lane.best[0].sfs:
-            lane.best = (view, lane.image, len(lane.taken))
+        lane.trail.append((view, lane.image))
     return rewards
 
 

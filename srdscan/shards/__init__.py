@@ -4,6 +4,7 @@ files.py    folders, globs, brace ranges and URLs -> shards to open
 tar.py      one strict walk over a tar's members, damage noticed
 members.py  which member belongs to which sample (webdataset's naming rules)
 read.py     members -> samples, or the reason why not
+edit.py     new captions and images for members
 write.py    a copy with edits, every other byte as it was
 """
 

@@ -1,0 +1,288 @@
+"""Honest captions for flagged samples, and the data set written anew with them.
+
+The policy is rolled out greedily on the flagged images, many at once. Of all captions that the captioner gives on the
+way, the most faithful one that names no target is taken, if it is as faithful as ordinary samples are; otherwise the
+fallback decides. Samples that are not flagged keep their original bytes, and the originals of those that are go to the
+quarantine.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from srdscan.config import AuditConfig, ConfigError
+from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel
+from srdscan.models import Models
+from srdscan.policy.actions import Pixels
+from srdscan.policy.episodes import Lane, Observer, begin, step
+from srdscan.policy.store import Policy
+from srdscan.progress import Progress
+from srdscan.report.schema import TargetFinding
+from srdscan.revisit import ImageSource
+from srdscan.scores import Scores
+from srdscan.scoring import read_options
+from srdscan.shards import DROP, Edit, Sample, ShardError, extract_samples, open_shard, read_shard, rewrite_shard
+from srdscan.shards.edit import caption_members, edit_caption, encode_image
+from srdscan.signals.attention import head_norms
+from srdscan.state import ShardRecord
+from srdscan.text import words
+
+ORDINARY = 0.10
+"""A recaption is accepted if it is as faithful as this quantile of the samples that are not flagged."""
+LEAST_FAITHFUL = 0.3
+"""SFS below which no recaption is accepted, however unfaithful ordinary samples are."""
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What became of a flagged sample.
+
+    Attributes:
+        row: of the score files.
+        fate: `repaired` (the captioner's own honest caption), `reference` (the reference caption took its place),
+            `dropped` or `quarantined` (no longer in the data set).
+        caption: the new caption; None if the sample left the data set.
+        actions: what was done to the image for that caption, in words; empty where it took nothing.
+        said: what the captioner says of the image as it is; None in a pair audit.
+        sfs_before: of what it says of the image as it is; NaN in a pair audit.
+        sfs_after: of the best caption on the way.
+        image: the perturbed image that the caption is of; None where no action was taken.
+    """
+
+    row: int
+    fate: str
+    caption: str | None
+    actions: tuple[str, ...] = ()
+    said: str | None = None
+    sfs_before: float = float("nan")
+    sfs_after: float = float("nan")
+    image: Pixels | None = None
+
+
+@dataclass(frozen=True)
+class Sanitized:
+    """What became of every sample: kept + changed + dropped = read.
+
+    Attributes:
+        kept: samples with their original bytes, irregular ones included.
+        changed: samples with a new caption.
+        dropped: samples that are in the quarantine only.
+        fates: of the flagged samples, counted.
+        problems: shards that could not be written, and why.
+    """
+
+    kept: int
+    changed: int
+    dropped: int
+    fates: Mapping[str, int]
+    problems: tuple[str, ...] = ()
+
+
+def sample_sfs(scores: Scores) -> npt.NDArray[np.float64]:
+    """(N,) SFS of the captioner's output for every sample, from what pass 1 measured."""
+    cosine = 1.0 - scores.numbers("signal.drift.output")
+    fluency = np.exp(-scores.numbers("signal.fluency.output"))
+    return np.asarray(COSINE_WEIGHT * cosine + FLUENCY_WEIGHT * np.minimum(fluency, 1.0))
+
+
+def acceptance_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:
+    """The SFS from which a recaption is accepted: as faithful as ordinary samples."""
+    ordinary = sample_sfs(scores)[~flagged]
+    return max(float(np.quantile(ordinary, ORDINARY)), LEAST_FAITHFUL) if len(ordinary) else LEAST_FAITHFUL
+
+
+def roll_out(lanes: Sequence[Lane], policy: Policy, observer: Observer) -> None:
+    """Follows the policy greedily in every lane until all are done; one batched call of each model a step."""
+    while active := [lane for lane in lanes if not lane.done]:
+        step(active, policy.act(active), observer, policy.space)
+
+
+class TargetFilter:
+    """Refuses captions that say a target which the audit found.
+
+    Args:
+        findings: targets; their words are looked for in order.
+    """
+
+    def __init__(self, findings: Sequence[TargetFinding]) -> None:
+        self.terms = [stemmed(finding.term) for finding in findings]
+
+    def __call__(self, caption: str) -> bool:
+        said = stemmed(caption)
+        return not any(
+            said[start : start + len(term)] == term
+            for term in self.terms
+            for start in range(len(said) - len(term) + 1)
+            if term
+        )
+
+
+def stemmed(text: str) -> list[str]:
+    """The words of a text without the possessive ending."""
+    return [word.removesuffix("'s") for word in words(text)]
+
+
+def repair(
+    rows: npt.NDArray[np.int64],
+    source: ImageSource,
+    scores: Scores,
+    models: Models,
+    policy: Policy | None,
+    bar: float,
+    findings: Sequence[TargetFinding],
+    fallback: str,
+    progress: Progress,
+    seed: int = 0,
+) -> dict[int, Repair]:
+    """New captions for flagged samples.
+
+    Args:
+        rows: (F,) of the score files.
+        policy: None in a pair audit, where the fallback decides about every sample.
+        bar: SFS from which a recaption is accepted.
+        findings: targets that a recaption must not name.
+        fallback: `reference`, `drop` or `quarantine`.
+    """
+    references = list(scores.strings("reference"))
+    allowed = TargetFilter(findings)
+    if policy is None or models.captioner is None:
+        return {int(row): _fall_back(int(row), references[row], fallback) for row in rows}
+    norms = head_norms(scores) if "attention_shape" in scores.meta else None
+    observer = Observer(models.captioner, FidelityModel(models.sentence_encoder, models.language_model), norms)
+    repairs: dict[int, Repair] = {}
+    for batch, images in source.images(rows):
+        cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
+        lanes = [begin(case, seed + row, policy.steps) for row, case in zip(batch, cases, strict=True)]
+        roll_out(lanes, policy, observer)
+        for row, lane in zip(batch, lanes, strict=True):
+            repairs[row] = _outcome(row, lane, policy, bar, allowed, references[row], fallback)
+        progress.advance(len(batch))
+    return repairs
+
+
+def _outcome(
+    row: int, lane: Lane, policy: Policy, bar: float, allowed: TargetFilter, reference: str, fallback: str
+) -> Repair:
+    """The best allowed caption on the way if it clears the bar, else the fallback."""
+    before = lane.trail[0][0]
+    place = lane.best(allowed)
+    if place is None or lane.trail[place][0].sfs < bar:
+        after = lane.trail[place][0].sfs if place is not None else before.sfs
+        return _fall_back(row, reference, fallback, before.caption, before.sfs, after)
+    view, image = lane.trail[place]
+    names = tuple(policy.space[index].name for index in lane.taken[:place])
+    return Repair(row, "repaired", view.caption, names, before.caption, before.sfs, view.sfs, image if place else None)
+
+
+def _fall_back(
+    row: int,
+    reference: str,
+    fallback: str,
+    said: str | None = None,
+    before: float = float("nan"),
+    after: float = float("nan"),
+) -> Repair:
+    fate = {"reference": "reference", "drop": "dropped", "quarantine": "quarantined"}[fallback]
+    return Repair(row, fate, reference if fate == "reference" else None, (), said, before, after)
+
+
+def discard(row: int) -> Repair:
+    """The fate of a flagged sample under `--replace drop`."""
+    return Repair(row, "dropped", None)
+
+
+@dataclass(frozen=True)
+class Sanitizer:
+    """Writes the data set anew.
+
+    Attributes:
+        config: of the audit; `sanitize` says where to, `replace` what of a sample is replaced.
+        locations: all shards, in order.
+        records: what pass 1 found in them.
+        indices: (N,) place of each scored sample in its shard.
+        repairs: what becomes of the flagged samples, by row.
+    """
+
+    config: AuditConfig
+    locations: Sequence[str]
+    records: Sequence[ShardRecord]
+    indices: npt.NDArray[np.int64]
+    repairs: Mapping[int, Repair]
+
+    def write(self, progress: Progress) -> Sanitized:
+        """One sanitized shard for each that was read to its end, and one quarantine for each with flagged samples.
+
+        A damaged shard is not written: what it holds after the damage is unknown.
+        """
+        kept = changed = dropped = start = 0
+        problems: list[str] = []
+        for location, record in zip(self.locations, self.records, strict=False):
+            rows = [row for row in range(start, start + record.scored) if row in self.repairs]
+            start += record.scored
+            if record.problem is not None:
+                problems.append(f"{record.name}: not written, it is damaged ({record.problem})")
+                continue
+            repairs = {int(self.indices[row]): self.repairs[row] for row in rows}
+            try:
+                self._write_shard(location, record, repairs)
+            except (ShardError, OSError) as error:
+                problems.append(f"{record.name}: not written: {error}")
+                continue
+            gone = sum(item.caption is None for item in repairs.values())
+            dropped += gone
+            changed += len(repairs) - gone
+            kept += record.scored + len(record.irregular) - len(repairs)
+            progress.advance(record.scored)
+        fates = Counter(item.fate for item in self.repairs.values())
+        return Sanitized(kept, changed, dropped, dict(sorted(fates.items())), tuple(problems))
+
+    def _write_shard(self, location: str, record: ShardRecord, repairs: Mapping[int, Repair]) -> None:
+        options = read_options(self.config)
+        assert self.config.sanitize is not None
+        with open_shard(location) as shard:
+            if record.sha256 and shard.sha256() != record.sha256:
+                raise ShardError(record.name, "it has changed since it was scored; audit it again")
+            if repairs:
+                extract_samples(shard, self.config.out / "quarantine" / record.name, set(repairs))
+            edits: dict[str | int, Edit] = {i: DROP for i, item in repairs.items() if item.caption is None}
+            changed = repairs.keys() - edits.keys()
+            members = caption_members(shard, changed, options) if changed else {}
+            for sample in read_shard(shard, options) if changed else ():
+                if isinstance(sample, Sample) and sample.index in changed:
+                    item = repairs[sample.index]
+                    edits[sample.index] = self._edit(sample, item, members.get(sample.index, {}))
+            rewrite_shard(shard, self.config.sanitize / record.name, edits)
+
+    def _edit(self, sample: Sample, item: Repair, captions: Mapping[str, bytes]) -> dict[str, bytes | None]:
+        caption = item.caption or ""
+        edit: dict[str, bytes | None] = {}
+        for extension, data in captions.items():
+            new = edit_caption(data, extension, self.config.caption_fields, lambda text: caption, once=True)
+            if new is not None:
+                edit[extension] = new
+        if self.config.replace == "image+caption" and item.image is not None:
+            extension = Path(sample.image_name).suffix.lower()
+            edit[extension] = encode_image(item.image, extension)
+        return edit
+
+
+def check_destination(config: AuditConfig, locations: Sequence[str], names: Sequence[str]) -> None:
+    """Refuses to write over the input, or two shards under one name.
+
+    Raises:
+        ConfigError: it would.
+    """
+    assert config.sanitize is not None
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ConfigError(f"--sanitize: two shards are named {twice[0]}; audit their folders one by one")
+    target = config.sanitize.resolve()
+    for location in locations:
+        if "://" not in location and Path(location).resolve().parent == target:
+            raise ConfigError(
+                f"--sanitize {config.sanitize}: holds {Path(location).name} itself; choose another folder"
+            )

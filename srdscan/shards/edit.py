@@ -1,0 +1,65 @@
+"""New members for a sample: captions with other words, images with other pixels, the rest of each as it was."""
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from srdscan.shards.files import ShardFile
+from srdscan.shards.read import ReadOptions, Sample, read_shard
+
+
+def caption_members(shard: ShardFile, wanted: Collection[int], options: ReadOptions) -> dict[int, dict[str, bytes]]:
+    """The members that may hold a caption, by sample and extension: a sample can have a .txt and a .json."""
+    members: dict[int, dict[str, bytes]] = defaultdict(dict)
+    limit = max(options.max_json_bytes, 4 * options.max_caption_chars)
+    for extension in options.caption_exts:
+        # The reader hands over one member of a sample as it is, the "image".
+        for item in read_shard(shard, replace(options, image_exts=(extension,), max_member_bytes=limit)):
+            if isinstance(item, Sample) and item.index in wanted:
+                members[item.index][extension] = item.image
+    return members
+
+
+def edit_caption(
+    data: bytes, extension: str, fields: Sequence[str], edit: Callable[[str], str], once: bool = False
+) -> bytes | None:
+    """A caption member with every caption in it edited, the rest of a JSON document kept; None if it holds none.
+
+    Args:
+        data: content of the member.
+        extension: `.json`, or that of a text file.
+        fields: of a JSON document that may hold the caption; the first that is there is edited.
+        edit: caption -> caption.
+        once: of a list of captions, keep equal ones only once.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+        if extension != ".json":
+            return edit(text).encode()
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    field = next((f for f in fields if document.get(f) is not None), "") if isinstance(document, dict) else ""
+    if not field:
+        return None
+    value = document[field]
+    if isinstance(value, list):
+        edited = [edit(item) if isinstance(item, str) and item.strip() else item for item in value]
+        document[field] = [item for n, item in enumerate(edited) if not once or item not in edited[:n]]
+    elif isinstance(value, str):
+        document[field] = edit(value)
+    return json.dumps(document).encode()
+
+
+def encode_image(pixels: npt.NDArray[np.uint8], extension: str) -> bytes:
+    """(H, W, 3) pixels as a file of the format that the extension names; JPEG, at quality 92, for unknown ones."""
+    formats = {".png": "PNG", ".webp": "WEBP"}
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, formats.get(extension, "JPEG"), quality=92)
+    return buffer.getvalue()
