@@ -4,24 +4,30 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from srdscan.config import AuditConfig
 from srdscan.device import pick_device
 from srdscan.models import Models, load_models, model_records
+from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.report.build import make_report
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.markdown import to_markdown
+from srdscan.report.pictures import thumbnail
 from srdscan.report.schema import (
     IrregularSample,
     ModelRecord,
     Report,
+    Sanitized,
     to_json,
 )
 from srdscan.report.table import write_samples
-from srdscan.revisit import ImageSource, ablate, illustrate
+from srdscan.revisit import ImageSource, Pictures, ablate, illustrate
+from srdscan.sanitize import Repair, Sanitizer, acceptance_bar, check_destination, discard, repair
 from srdscan.scores import Scores
 from srdscan.scoring import read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
@@ -59,25 +65,75 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    if config.sanitize is not None:
+        locations = expand_shards(config.shards)
+        check_destination(config, locations, [shard_name(location) for location in locations])
     models = load_models(config)
+    wanted = config.sanitize is not None and config.replace != "drop" and models.captioner is not None
+    policy = load_policy(config.policy, pick_device(config.device)) if wanted else None
     examined = examine(config, models, progress)
     scores, verdicts = examined.scores, examined.verdicts
+
+    repairs: dict[int, Repair] = {}
+    sanitized: Sanitized | None = None
+    if config.sanitize is not None:
+        repairs, sanitized = write_sanitized(config, models, policy, examined, progress)
 
     flagged = np.flatnonzero(verdicts.flagged)
     worst = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: config.pictures]
     progress.stage("illustrating", len(worst))
     pictures = illustrate(worst, examined.source, scores, models, progress.advance)
-    rows = write_samples(config.out / "samples.parquet", scores, [r for r in examined.records if r.scored], verdicts)
-    shown = [
-        FlaggedSample(**rows[int(row)], thumbnail=pictures[int(row)].thumbnail, overlay=pictures[int(row)].overlay)
-        for row in worst
-    ]
-    report = make_report(config, examined.records, verdicts, model_records(models))
+    scored = [record for record in examined.records if record.scored]
+    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
+    shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
+    report = make_report(config, examined.records, verdicts, model_records(models), sanitized)
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"
     write_html(html, report, shown, verdicts.p_values)
     return Outcome(report, verdicts, html)
+
+
+def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
+    """A flagged sample for the report."""
+    if repair is None:
+        return FlaggedSample(**row, thumbnail=pictures.thumbnail, overlay=pictures.overlay)
+    return FlaggedSample(
+        **row,
+        thumbnail=pictures.thumbnail,
+        overlay=pictures.overlay,
+        fate=repair.fate,
+        sanitized=repair.caption,
+        actions=repair.actions,
+        perturbed=thumbnail(Image.fromarray(repair.image)) if repair.image is not None else None,
+    )
+
+
+def write_sanitized(
+    config: AuditConfig, models: Models, policy: Policy | None, examined: Examined, progress: Progress
+) -> tuple[dict[int, Repair], Sanitized]:
+    """Pass 2: repairs the flagged samples, and writes the data set anew."""
+    scores, flagged = examined.scores, np.flatnonzero(examined.verdicts.flagged)
+    progress.stage("repairing", len(flagged))
+    if config.replace == "drop":
+        repairs = {int(row): discard(int(row)) for row in flagged}
+    else:
+        bar = acceptance_bar(scores, examined.verdicts.flagged) if policy is not None else 0.0
+        repairs = repair(
+            flagged,
+            examined.source,
+            scores,
+            models,
+            policy,
+            bar,
+            examined.verdicts.findings,
+            config.fallback,
+            progress,
+            config.seed,
+        )
+    progress.stage("writing shards", sum(record.scored for record in examined.records))
+    source = examined.source
+    return repairs, Sanitizer(config, source.locations, examined.records, source.indices, repairs).write(progress)
 
 
 def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined:

@@ -112,6 +112,38 @@ def audit(
         int | None,
         typer.Option(help="Seed of the random control group. [default: 0]", show_default=False),
     ] = None,
+    sanitize: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the data set anew into this folder: same shard names, honest captions for flagged samples, "
+            "every other byte as it was. Originals of flagged samples go to quarantine/ in --out.",
+            show_default=False,
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            help="What repairs flagged images for --sanitize: a folder that `srdscan train` wrote. [default: embedded]",
+            show_default=False,
+        ),
+    ] = None,
+    replace: Annotated[
+        str | None,
+        typer.Option(
+            metavar="caption|image+caption|drop",
+            help="What --sanitize replaces of a flagged sample. [default: caption]",
+            show_default=False,
+        ),
+    ] = None,
+    fallback: Annotated[
+        str | None,
+        typer.Option(
+            metavar="reference|drop|quarantine",
+            help="Where no honest caption is found: take the reference caption, drop the sample, or hold it for a "
+            "person to decide. [default: reference]",
+            show_default=False,
+        ),
+    ] = None,
     sentence_encoder: Annotated[
         str | None,
         typer.Option(help="Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]", show_default=False),
@@ -154,6 +186,10 @@ def audit(
                 "num_beams": num_beams,
                 "limit": limit,
                 "seed": seed,
+                "sanitize": sanitize,
+                "policy": policy,
+                "replace": replace,
+                "fallback": fallback,
                 "sentence_encoder": sentence_encoder,
                 "language_model": language_model,
             },
@@ -166,6 +202,94 @@ def audit(
             outcome = run_audit(settings, progress)
         _print_outcome(outcome)
     raise typer.Exit(outcome.report.exit_code)
+
+
+@app.command()
+def train(
+    shards: Shards = None,
+    captioner: Annotated[
+        str | None,
+        typer.Option(help="Captioner to make honest: folder, Hub id or captioner-backdoored.", show_default=False),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Trusted captioner. [default: captioner (embedded)]", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the policy. [default: srdscan-policy]", show_default=False),
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Environment steps: images perturbed and captioned. [default: 20000]", show_default=False),
+    ] = None,
+    lanes: Annotated[
+        int | None,
+        typer.Option(help="Images under repair at once. [default: 32]", show_default=False),
+    ] = None,
+    cases: Annotated[
+        int | None,
+        typer.Option(help="Images to learn from at most, half of them suspicious. [default: 1000]", show_default=False),
+    ] = None,
+    reward: Annotated[
+        str | None,
+        typer.Option(
+            metavar="sfs|paper",
+            help="Gain in semantic fidelity less an area cost, or SRD's stepped reward. [default: sfs]",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]", show_default=False)] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda, cuda:1, mps. [default: auto]", show_default=False),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="Score at most this many samples.", show_default=False)] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file with any of these options; the command line wins.", show_default=False),
+    ] = None,
+) -> None:
+    """Learn a policy that makes a captioner honest again.
+
+    The shards are audited first; the policy then practises on the suspicious images and as many ordinary ones: which
+    squares to cover, what to filter, when to stop. It needs no labels and no knowledge of the trigger.
+
+    The --out folder gets policy.safetensors, training.json and learning-curve.png; use it with
+    `srdscan audit --sanitize OUT --policy FOLDER`. Needs the extra `train`: `pip install 'srdscan[train]'`.
+    """
+    with _errors():
+        from srdscan.config import TrainConfig, load_config
+
+        settings = load_config(
+            TrainConfig,
+            config,
+            {
+                "shards": tuple(shards) if shards else None,
+                "captioner": captioner,
+                "reference": reference,
+                "out": out,
+                "steps": steps,
+                "lanes": lanes,
+                "cases": cases,
+                "reward": reward,
+                "resume": resume or None,
+                "seed": seed,
+                "device": device,
+                "limit": limit,
+            },
+        )
+        _quiet_libraries()
+        try:
+            from srdscan.train import train as run_training
+        except ModuleNotFoundError as error:
+            raise ValueError(f"training needs {error.name}: pip install 'srdscan[train]'") from error
+        from srdscan.progress import terminal_progress
+
+        with terminal_progress() as progress:
+            trained = run_training(settings, progress)
+        typer.echo(f"Policy: {trained.path}")
 
 
 @app.command()
@@ -249,7 +373,7 @@ def _exit_code(error: Exception) -> int | None:
     """2 for what the user can mend on the command line, 3 for what cannot be read, None for a bug."""
     if isinstance(error, ValueError | FileNotFoundError | PermissionError):
         return USAGE_ERROR
-    if type(error).__name__ in ("ModelError", "ShardError", "ImageError"):
+    if {base.__name__ for base in type(error).__mro__} & {"ModelError", "ShardError", "ImageError"}:
         return INCOMPLETE
     return None
 

@@ -21,7 +21,7 @@ from srdscan.policy.actions import Pixels
 from srdscan.policy.episodes import Lane, Observer, begin, step
 from srdscan.policy.store import Policy
 from srdscan.progress import Progress
-from srdscan.report.schema import TargetFinding
+from srdscan.report.schema import Sanitized, TargetFinding
 from srdscan.revisit import ImageSource
 from srdscan.scores import Scores
 from srdscan.scoring import read_options
@@ -61,25 +61,6 @@ class Repair:
     sfs_before: float = float("nan")
     sfs_after: float = float("nan")
     image: Pixels | None = None
-
-
-@dataclass(frozen=True)
-class Sanitized:
-    """What became of every sample: kept + changed + dropped = read.
-
-    Attributes:
-        kept: samples with their original bytes, irregular ones included.
-        changed: samples with a new caption.
-        dropped: samples that are in the quarantine only.
-        fates: of the flagged samples, counted.
-        problems: shards that could not be written, and why.
-    """
-
-    kept: int
-    changed: int
-    dropped: int
-    fates: Mapping[str, int]
-    problems: tuple[str, ...] = ()
 
 
 def sample_sfs(scores: Scores) -> npt.NDArray[np.float64]:

@@ -105,7 +105,8 @@ class DoubleDQN(DQN):
                 return int(draw.integers(space.maps)) * weights.size + int(cell)
         if self.guided and share < TOWARDS_PEAKS + TOWARDS_WHOLE:
             return space.stop - int(draw.integers(len(space.whole) + 1))
-        return int(draw.integers(len(space)))
+        uniform: int = draw.integers(len(space))
+        return int(uniform)
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """As in `DQN`, with the double target."""

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from srdscan.config import AuditConfig, allowed_share
-from srdscan.report.schema import Counts, Gate, ModelRecord, Report, ShardSummary
+from srdscan.report.schema import Counts, Gate, ModelRecord, Report, Sanitized, ShardSummary
 from srdscan.signals import SIGNALS, ablation
 from srdscan.state import ShardRecord
 from srdscan.verdicts import Verdicts
@@ -18,7 +18,11 @@ VERSIONED = ("srdscan", "torch", "transformers", "sentence-transformers", "numpy
 
 
 def make_report(
-    config: AuditConfig, records: Sequence[ShardRecord], verdicts: Verdicts, models: tuple[ModelRecord, ...]
+    config: AuditConfig,
+    records: Sequence[ShardRecord],
+    verdicts: Verdicts,
+    models: tuple[ModelRecord, ...],
+    sanitized: Sanitized | None = None,
 ) -> Report:
     """The report document."""
     irregular = [item for record in records for item in record.irregular]
@@ -26,7 +30,7 @@ def make_report(
     damaged = sum(record.problem is not None for record in records)
     share = allowed_share(config.fail_on)
     failed = share is not None and flagged > share * audited
-    incomplete = damaged > 0 or audited == 0
+    incomplete = damaged > 0 or audited == 0 or bool(sanitized and sanitized.problems)
     # Damage outranks the gate: a truncated scan never passes, and says so even when what was read already fails.
     code = INCOMPLETE if incomplete else FAILED if failed else PASS
     per_shard, start = [], 0
@@ -60,4 +64,5 @@ def make_report(
         config=asdict(config),
         versions={"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
         models=models,
+        sanitized=sanitized,
     )

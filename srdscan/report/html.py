@@ -42,6 +42,13 @@ _WHOLE: Final = 20_000
 _LONGEST: Final = 600
 """Characters of any other text: a key or a reason can be as hostile as a caption. report.json has the rest."""
 _BINS: Final = 20
+FATES: Final = {
+    "repaired": "repaired: the captioner's own honest caption",
+    "reference": "the reference caption took its place",
+    "dropped": "dropped",
+    "quarantined": "held in quarantine for a person to decide",
+}
+"""What `--sanitize` can do with a flagged sample, in words."""
 
 _TOKEN: Final = re.compile(r"(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|(?P<gap>[\W_]+)")
 # Left unmarked although the reference lacks them: they say nothing about what is in the picture.
@@ -65,6 +72,10 @@ class FlaggedSample:
         reasons: What gave it away, strongest first, in plain words.
         thumbnail: JPEG of the image; None if there is no picture to show.
         overlay: JPEG of the image under the attention map; None if there is no map.
+        fate: What `--sanitize` did with it, such as "repaired"; None without.
+        sanitized: Its new caption; None if it left the data set.
+        actions: What was done to the image for that caption, in words.
+        perturbed: JPEG of the image after that; None where nothing was done.
     """
 
     shard: str
@@ -77,6 +88,10 @@ class FlaggedSample:
     reasons: tuple[str, ...]
     thumbnail: bytes | None
     overlay: bytes | None
+    fate: str | None = None
+    sanitized: str | None = None
+    actions: tuple[str, ...] = ()
+    perturbed: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +240,7 @@ def write_html(
     page = _template().render(
         report=report,
         samples=samples,
+        fates=FATES,
         histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
         shards=_most_flagged(report.shards),
         damaged=[shard for shard in report.shards if shard.problem is not None],

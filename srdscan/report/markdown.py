@@ -102,6 +102,15 @@ def _flagged(report: Report, samples: Sequence[FlaggedSample], most: int) -> lis
     return ["### Flagged samples", "", *table, *_left_out(len(rows), report.counts.flagged, "samples.parquet")]
 
 
+def _sanitized(report: Report) -> list[str]:
+    done = report.sanitized
+    if done is None:
+        return []
+    row = (f"{done.kept:,}", f"{done.changed:,}", f"{done.dropped:,}", *(f"{n:,}" for n in done.fates.values()))
+    lines = ["### Sanitized data set", "", *_table(("kept", "changed", "dropped", *done.fates), [row])]
+    return lines + [f"- {_cell(problem)}" for problem in done.problems[:5]] + ([""] if done.problems else [])
+
+
 def _irregular(report: Report, most: int) -> list[str]:
     if not report.irregular:
         return []
@@ -129,6 +138,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             *_damaged(report, most),
             *_targets(report, most),
             *_flagged(report, samples, most),
+            *_sanitized(report),
             *_irregular(report, most),
         ]
         text = "\n".join(lines).rstrip("\n") + "\n"

@@ -168,6 +168,25 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class Sanitized:
+    """What became of every sample: kept + changed + dropped = samples read from the shards that were written.
+
+    Attributes:
+        kept: Samples with their original bytes, irregular ones included.
+        changed: Samples with a new caption.
+        dropped: Samples that are in the quarantine only.
+        fates: Of the flagged samples, counted: repaired, reference, dropped, quarantined.
+        problems: Shards that were not written, and why.
+    """
+
+    kept: int
+    changed: int
+    dropped: int
+    fates: dict[str, int]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything an audit found, but for the samples themselves (those are in `samples.parquet`).
 
@@ -185,6 +204,7 @@ class Report:
         config: The configuration in force; values JSON can hold, paths, enums and tuples.
         versions: Versions of srdscan and of what it stands on, by package name.
         models: The models, with fingerprints.
+        sanitized: What was written with `--sanitize`; None without.
         schema: Name and version of this document.
     """
 
@@ -201,6 +221,7 @@ class Report:
     config: dict[str, object]
     versions: dict[str, str]
     models: tuple[ModelRecord, ...]
+    sanitized: Sanitized | None = None
     schema: str = SCHEMA
 
     @property

@@ -1,13 +1,14 @@
 """`samples.parquet`: a row a sample, written shard by shard."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from srdscan.sanitize import Repair
 from srdscan.scores import Scores
 from srdscan.state import ShardRecord
 from srdscan.verdicts import Verdicts
@@ -16,12 +17,17 @@ TEXT = pa.string()
 
 
 def write_samples(
-    path: Path, scores: Scores, records: Sequence[ShardRecord], verdicts: Verdicts
+    path: Path,
+    scores: Scores,
+    records: Sequence[ShardRecord],
+    verdicts: Verdicts,
+    repairs: Mapping[int, Repair] | None = None,
 ) -> dict[int, dict[str, Any]]:
     """Writes the table.
 
     Args:
         records: the shards that have scores, in the order of `scores.files`.
+        repairs: what became of flagged samples, by row.
 
     Returns:
         Row -> shard, key, caption, output, reference, p_value, q_value and reasons of each flagged sample.
@@ -30,7 +36,7 @@ def write_samples(
     schema = pa.schema(
         [(name, TEXT) for name in ("shard", "key", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
-        + [("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
+        + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
         + [(f"p.{name}", pa.float64()) for name in signals]
     )
@@ -48,8 +54,10 @@ def write_samples(
             columns["p_value"] = verdicts.p_values[start : rows.stop]
             columns["q_value"] = verdicts.q_values[start : rows.stop]
             columns["reasons"] = [verdicts.reasons(row) if verdicts.flagged[row] else [] for row in rows]
-            columns["sanitized_caption"] = [None] * record.scored
-            columns["actions"] = [[] for _ in rows]
+            repaired = [repairs.get(row) if repairs else None for row in rows]
+            columns["fate"] = [item.fate if item else "kept" for item in repaired]
+            columns["sanitized_caption"] = [item.caption if item else None for item in repaired]
+            columns["actions"] = [list(item.actions) if item else [] for item in repaired]
             for name in signals:
                 columns[f"signal.{name}"] = verdicts.evidence[name].values[start : rows.stop]
                 columns[f"p.{name}"] = verdicts.evidence[name].p_values[start : rows.stop]
