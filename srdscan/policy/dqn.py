@@ -102,11 +102,10 @@ class DoubleDQN(DQN):
             weights = observation["planes"][lane, draw.integers(HEADS)].astype(np.float64) ** 4
             if weights.sum() > 0:
                 cell = draw.choice(weights.size, p=(weights / weights.sum()).ravel())
-                return int(draw.integers(space.maps)) * weights.size + int(cell)
+                return int(draw.integers(space.maps) * weights.size + cell)
         if self.guided and share < TOWARDS_PEAKS + TOWARDS_WHOLE:
             return space.stop - int(draw.integers(len(space.whole) + 1))
-        uniform: int = draw.integers(len(space))
-        return int(uniform)
+        return int(draw.integers(len(space)))
 
     def train(self, gradient_steps: int, batch_size: int = 64) -> None:
         """As in `DQN`, with the double target."""
