@@ -102,7 +102,10 @@ def load_scores(run: Path) -> Scores:
     files = tuple(sorted(folder.glob("*.parquet")))
     if not files:
         raise ConfigError(f"--calibration {run}: no scores there; pass the --out folder of an audit of trusted shards")
-    return Scores(files, {})
+    meta: dict[str, Any] = {}
+    for path in files:
+        meta |= json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["meta"]
+    return Scores(files, meta)
 
 
 def replace_text(path: Path, text: str) -> None:
