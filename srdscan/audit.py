@@ -66,8 +66,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     progress = progress or Quiet()
     progress.stage("loading models", None)
     if config.sanitize is not None:
-        locations = expand_shards(config.shards)
-        check_destination(config, locations, [shard_name(location) for location in locations])
+        check_destination(config, expand_shards(config.shards))
     models = load_models(config)
     wanted = config.sanitize is not None and config.replace != "drop" and models.captioner is not None
     policy = load_policy(config.policy, pick_device(config.device)) if wanted else None

@@ -251,19 +251,14 @@ class Sanitizer:
         return edit
 
 
-def check_destination(config: AuditConfig, locations: Sequence[str], names: Sequence[str]) -> None:
-    """Refuses to write over the input, or two shards under one name.
+def check_destination(config: AuditConfig, locations: Sequence[str]) -> None:
+    """Refuses to write over the input.
 
     Raises:
         ConfigError: it would.
     """
     assert config.sanitize is not None
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise ConfigError(f"--sanitize: two shards are named {twice[0]}; audit their folders one by one")
     target = config.sanitize.resolve()
     for location in locations:
         if "://" not in location and Path(location).resolve().parent == target:
-            raise ConfigError(
-                f"--sanitize {config.sanitize}: holds {Path(location).name} itself; choose another folder"
-            )
+            raise ConfigError(f"--sanitize {config.sanitize}: holds {Path(location).name}; choose another folder")
