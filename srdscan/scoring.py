@@ -20,7 +20,7 @@ from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
 
-TRIM_EVERY = 5
+TRIM_EVERY = 2
 """Batches between two trimmings of the heap."""
 
 

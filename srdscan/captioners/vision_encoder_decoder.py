@@ -18,6 +18,8 @@ from srdscan.captioners.base import AttentionMaps, Description, Floats
 from srdscan.captioners.preprocess import Preprocessor
 from srdscan.device import autocast_dtype, module_fingerprint
 
+CPU_IMAGES = 16
+"""Images that an encoder takes at once on a CPU: as fast as 64, with a quarter of the activations."""
 _EAGER_DECODER = {"encoder": "sdpa", "decoder": "eager"}
 
 
@@ -92,10 +94,14 @@ class VisionEncoderDecoderCaptioner:
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image]) -> GridEncoding:
         """One encoder pass, in bfloat16 where the device computes it natively."""
-        pixels = self.preprocess(images).to(self.device, non_blocking=True)
+        pixels = self.preprocess(images)
+        parts = pixels.split(CPU_IMAGES) if self.device.type == "cpu" else (pixels,)
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
-            memory = self.model.encoder(pixel_values=pixels).last_hidden_state
-        memory = memory.float()
+            encoded = [
+                self.model.encoder(pixel_values=part.to(self.device, non_blocking=True)).last_hidden_state.float()
+                for part in parts
+            ]
+        memory = torch.cat(encoded)
         return GridEncoding(memory, memory.mean(dim=1).cpu().numpy())
 
     @torch.inference_mode()
