@@ -18,7 +18,7 @@ demo: $(STAMP)
 	$(BIN)/srdscan audit --config examples/srdscan.yaml; test $$? -eq 1
 	$(BIN)/srdscan evaluate runs/demo --truth examples/truth.json
 	$(BIN)/srdscan audit examples/clean --captioner captioner-backdoored --out runs/demo-clean
-	@echo "Open runs/demo/report.html"
+	@echo "Open runs/demo/report.html; the sanitized shards are in runs/demo-sanitized"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
