@@ -30,6 +30,7 @@ from srdscan.signals.attention import head_norms
 from srdscan.state import replace_text
 
 REPORT_EVERY = 512
+STEPS_PER_UPDATE = 8
 CHECKPOINT = "checkpoint.pt"
 FEWEST_SUSPICIOUS = 8
 
@@ -134,8 +135,8 @@ def learner(
         learning_starts=10 * config.lanes,
         batch_size=64,
         gamma=0.95,
-        train_freq=1,
-        gradient_steps=max(1, config.lanes // 8),
+        train_freq=max(1, STEPS_PER_UPDATE // config.lanes),
+        gradient_steps=max(1, config.lanes // STEPS_PER_UPDATE),
         target_update_interval=640,
         exploration_fraction=0.6,
         exploration_final_eps=0.05,
