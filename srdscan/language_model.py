@@ -208,7 +208,7 @@ def _without_each_word(text: str) -> list[str]:
     return [text, *(plain_caption(text[:start] + " " + text[end:]) for start, end in spans)]
 
 
-def _by_length(lengths: Sequence[int], tokens: int = 4096, spread: float = 1.25) -> Iterator[list[int]]:
+def _by_length(lengths: Sequence[int], tokens: int = 1536, spread: float = 1.25) -> Iterator[list[int]]:
     """Indices in batches of at most `tokens` tokens, padding included, whose lengths differ by `spread` at most."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
