@@ -20,7 +20,7 @@ from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
 
-TRIM_EVERY = 2
+TRIM_EVERY = 1
 """Batches between two trimmings of the heap."""
 
 
