@@ -31,8 +31,8 @@ def reuse_large_allocations() -> None:
 
     On two CPU cores this takes the embedded encoder from 106 to 300 images/s. Blocks over 16 MB still come and go on
     their own: kept in the heap, ever other sizes of them leave ever more holes.
-    Where the C library is not glibc, none of this happens. oneDNN keeps 32 compiled kernels in place of 1,024: captions of
-    ever other lengths make ever other shapes, and a quarter of a gigabyte of kernels that are hardly used again.
+    Where the C library is not glibc, none of this happens. oneDNN keeps 32 compiled kernels in place of 1,024: captions
+    of ever other lengths make ever other shapes, and a quarter of a gigabyte of kernels that are hardly used again.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     m_trim_threshold, m_top_pad, m_mmap_threshold, m_arena_max = -1, -2, -3, -8  # malloc.h
