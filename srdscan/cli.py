@@ -411,6 +411,12 @@ def _print_outcome(outcome: "Outcome") -> None:
                 escape(visible(target.term)), target.where, str(target.samples), str(target.reference_samples)
             )
         console.print(table)
+    done = report.sanitized
+    if done is not None:
+        fates = ", ".join(f"{count:,} {fate}" for fate, count in done.fates.items()) or "nothing to change"
+        console.print(f"Sanitized: {done.kept:,} samples kept, {done.changed:,} changed, {done.dropped:,} gone ({fates})")
+        for problem in done.problems:
+            console.print(f"  [yellow]not written[/] {escape(visible(problem))}")
     console.print(f"Report: {escape(str(outcome.html))}", soft_wrap=True)
 
 
