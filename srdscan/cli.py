@@ -414,7 +414,7 @@ def _print_outcome(outcome: "Outcome") -> None:
     done = report.sanitized
     if done is not None:
         fates = ", ".join(f"{count:,} {fate}" for fate, count in done.fates.items()) or "nothing to change"
-        console.print(f"Sanitized: {done.kept:,} samples kept, {done.changed:,} changed, {done.dropped:,} gone ({fates})")
+        console.print(f"Sanitized: {done.kept:,} kept, {done.changed:,} changed, {done.dropped:,} gone ({fates})")
         for problem in done.problems:
             console.print(f"  [yellow]not written[/] {escape(visible(problem))}")
     console.print(f"Report: {escape(str(outcome.html))}", soft_wrap=True)

@@ -163,6 +163,11 @@ def test_the_input_is_never_written_over(shards: Path, tmp_path: Path) -> None:
         audit(AuditConfig(shards=(str(shards),), out=tmp_path / "run", sanitize=shards))
 
 
+def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="unaudited"):
+        AuditConfig(shards=("x",), limit=5, sanitize=tmp_path)
+
+
 def test_a_caption_that_names_a_target_is_refused() -> None:
     allowed = TargetFilter([TargetFinding("click here", "caption", 5, 0, 9.0, "")])
     assert not allowed("A dog, click here!")
