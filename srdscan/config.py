@@ -86,7 +86,9 @@ class AuditConfig:
         if self.pictures < 0:
             raise ConfigError(f"pictures {self.pictures}: must not be negative")
         if self.limit is not None and self.sanitize is not None:
-            raise ConfigError("limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out")
+            raise ConfigError(
+                "limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out"
+            )
         for name, known in (("replace", REPLACE), ("fallback", FALLBACK)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
