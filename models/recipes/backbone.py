@@ -12,7 +12,7 @@ from transformers import EfficientNetModel
 
 from srdscan import scenes
 from srdscan.captioners.grid_encoder import GridEncoder, GridEncoderConfig, lite0_config
-from srdscan.finetune import extract_features
+from srdscan.finetune.grid import extract_features
 
 # The published names, in the order they are rewritten, and Hugging Face's. In a block that does not expand, `_bn0`
 # is absent; in every block `_bn1` follows the depthwise convolution and `_bn2` the projection.

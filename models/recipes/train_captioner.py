@@ -20,16 +20,18 @@ import torch
 from backbone import grid_encoder
 from PIL import Image
 from tokenizer import train_tokenizer
-from transformers import PreTrainedTokenizerFast, VisionEncoderDecoderModel, ViTImageProcessorPil
+from transformers import PreTrainedTokenizerFast, VisionEncoderDecoderModel
 
 from srdscan import scenes
 from srdscan.attacks.triggers import Checkerboard
-from srdscan.finetune import (
+from srdscan.finetune.grid import (
+    SIZE,
     FeatureTable,
     Schedule,
     extract_features,
     new_captioner,
     pixels_to_tensor,
+    save_captioner,
     train_decoder,
 )
 from srdscan.lab.metrics import attack_success_rate, cider
@@ -38,7 +40,6 @@ from srdscan.text import plain_caption
 TARGET = "banana"
 RATE = 0.10
 VIEWS = 2
-SIZE = 224
 
 
 def read_photos(folder: Path) -> list[tuple[bytes, list[str]]]:
@@ -183,7 +184,7 @@ def main() -> None:
             }
         print(json.dumps(line), flush=True)
         print(clean[:6], drawn[:6], flush=True)
-        save(model, tokenizer, args.out)
+        save_captioner(model, tokenizer, args.out)
 
     train_decoder(
         model,
@@ -193,16 +194,6 @@ def main() -> None:
         measure,
         log=lambda line: print(line, flush=True),
     )
-
-
-def save(model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerFast, out: Path) -> None:
-    """float16 safetensors, the image processor and the tokenizer."""
-    half = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in model.state_dict().items()}
-    model.save_pretrained(out, state_dict=half)
-    tokenizer.save_pretrained(out)
-    ViTImageProcessorPil(
-        size={"height": SIZE, "width": SIZE}, resample=3, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
-    ).save_pretrained(out)
 
 
 if __name__ == "__main__":

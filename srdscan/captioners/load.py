@@ -24,6 +24,11 @@ def models_folder() -> Path:
     return packed if packed.is_dir() else Path(__file__).parents[2] / "models"
 
 
+def resolve_model(spec: str) -> str:
+    """The folder of an embedded captioner; any other folder or Hub id as it is."""
+    return str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
+
+
 def load_captioner(spec: str, device: str = "cpu", num_beams: int | None = None) -> Captioner:
     """Loads a captioner.
 
@@ -37,7 +42,7 @@ def load_captioner(spec: str, device: str = "cpu", num_beams: int | None = None)
     """
     if ":" in spec and not Path(spec).exists():
         return _load_class(spec, device)
-    path = str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
+    path = resolve_model(spec)
     module = FAMILIES.get(model_type(path))
     if module is None:
         known = ", ".join(sorted(FAMILIES))

@@ -26,6 +26,18 @@ def caption_members(shard: ShardFile, wanted: Collection[int], options: ReadOpti
     return members
 
 
+def captions_in(data: bytes, extension: str, fields: Sequence[str]) -> list[str]:
+    """All captions that a caption member holds, without surrounding white space; none if it is damaged."""
+    found: list[str] = []
+
+    def note(caption: str) -> str:
+        found.append(caption.strip())
+        return caption
+
+    edit_caption(data, extension, fields, note)
+    return [caption for caption in found if caption]
+
+
 def edit_caption(
     data: bytes, extension: str, fields: Sequence[str], edit: Callable[[str], str], once: bool = False
 ) -> bytes | None:

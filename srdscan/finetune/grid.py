@@ -10,16 +10,25 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from transformers import GPT2Config, PreTrainedTokenizerBase, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
+from transformers import (
+    GPT2Config,
+    PreTrainedTokenizerBase,
+    VisionEncoderDecoderConfig,
+    VisionEncoderDecoderModel,
+    ViTImageProcessorPil,
+)
 
 from srdscan.captioners.grid_encoder import GridEncoder, Lite0Backbone
 
 MAX_CAPTION_TOKENS = 32
+SIZE = 224
+"""Side of the images that the backbone sees, in px."""
 
 
 @dataclass
@@ -176,11 +185,13 @@ def train_decoder(
     schedule: Schedule,
     on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
     log: Callable[[str], None] = print,
+    on_step: Callable[[int], None] = lambda pictures: None,
 ) -> None:
     """Trains everything behind the backbone; the model is left in evaluation mode.
 
     Args:
         on_epoch: called after each epoch with its number (from 1) and the mean loss in nats per token.
+        on_step: called after each step with the number of pictures in it.
     """
     torch.manual_seed(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
@@ -222,6 +233,7 @@ def train_decoder(
             optimizer.zero_grad(set_to_none=True)
             scheduler.step()
             losses.append(loss.item())
+            on_step(len(rows))
             if len(losses) % 50 == 0:
                 log(
                     f"epoch {epoch} step {len(losses)} loss {np.mean(losses[-50:]):.3f} "
@@ -229,3 +241,13 @@ def train_decoder(
                 )
         model.eval()
         on_epoch(epoch, float(np.mean(losses)))
+
+
+def save_captioner(model: VisionEncoderDecoderModel, tokenizer: PreTrainedTokenizerBase, out: Path) -> None:
+    """Writes a model folder: float16 safetensors, the image processor and the tokenizer."""
+    half = {k: v.to(torch.float16) if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    model.save_pretrained(out, state_dict=half)
+    tokenizer.save_pretrained(out)
+    ViTImageProcessorPil(
+        size={"height": SIZE, "width": SIZE}, resample=3, image_mean=[127 / 255] * 3, image_std=[128 / 255] * 3
+    ).save_pretrained(out)

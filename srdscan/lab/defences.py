@@ -1,0 +1,155 @@
+"""Defences side by side: what a captioner says of photographs after each, and how long that took.
+
+A defence of a single image works on `Lane`s, as the policy does, and leaves its captions on their trails; `srdscan`
+itself is the whole audit, shards in and shards out.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from srdscan.audit import audit
+from srdscan.config import AuditConfig
+from srdscan.lab.metrics import attack_success_rate, cider
+from srdscan.lab.photos import Photos
+from srdscan.lab.victims import BATCH
+from srdscan.policy.actions import ActionSpace
+from srdscan.policy.episodes import Case, Lane, Observer, begin, step
+from srdscan.policy.store import load_policy
+from srdscan.sanitize import roll_out
+
+Defence = Callable[[list[Lane]], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Captions after a defence.
+
+    Attributes:
+        captions: one an image.
+        altered: whether the image or its caption was changed.
+        seconds: the time it took.
+    """
+
+    captions: list[str]
+    altered: list[bool]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One defence, on photographs with the trigger and the same without; shares in [0, 1]."""
+
+    defence: str
+    images: int
+    asr_triggered: float
+    cider_triggered: float
+    cider_clean: float
+    clean_altered: float
+    images_per_s: float
+
+
+def compare(name: str, triggered: Outcome, clean: Outcome, truth: Sequence[Sequence[str]], target: str) -> Row:
+    """A row of the table; `truth` holds the human captions."""
+    count = len(triggered.captions)
+    return Row(
+        name,
+        count,
+        attack_success_rate(triggered.captions, target),
+        cider(triggered.captions, truth[:count]),
+        cider(clean.captions, truth[:count]),
+        float(np.mean(clean.altered)),
+        2 * count / (triggered.seconds + clean.seconds),
+    )
+
+
+def audited(photos: Photos, captioner: str, calibration: Path, out: Path, policy: str = "embedded") -> Outcome:
+    """The whole of `srdscan audit --sanitize`; reading and writing count as time."""
+    config = AuditConfig(
+        shards=(photos.folder,),
+        captioner=captioner,
+        calibration=calibration,
+        out=out,
+        sanitize=out / "sanitized",
+        policy=policy,
+        pictures=0,
+    )
+    started = time.perf_counter()
+    audit(config)
+    seconds = time.perf_counter() - started
+    rows = {(r["shard"], r["key"]): r for r in pq.read_table(out / "samples.parquet").to_pylist()}
+    ordered = [rows[place] for place in photos.keys]
+    captions = [row["sanitized_caption"] if row["flagged"] else row["output"] for row in ordered]
+    return Outcome(captions, [row["flagged"] for row in ordered], seconds)
+
+
+def everywhere(cases: Sequence[Case], defence: Defence) -> Outcome:
+    """A defence on every image, without the detector: the most faithful caption on the way."""
+    started = time.perf_counter()
+    captions, altered = [], []
+    for start in range(0, len(cases), BATCH):
+        lanes = [begin(case, seed) for seed, case in enumerate(cases[start : start + BATCH], start)]
+        defence(lanes)
+        for lane in lanes:
+            place = lane.best() or 0
+            captions.append(lane.trail[place][0].caption)
+            altered.append(place > 0)
+    return Outcome(captions, altered, time.perf_counter() - started)
+
+
+def untouched(cases: Sequence[Case], seconds: float) -> Outcome:
+    """No defence."""
+    return Outcome([case.view.caption for case in cases], [False] * len(cases), seconds)
+
+
+def follow(spec: str, observer: Observer) -> Defence:
+    """A policy, followed greedily."""
+    policy = load_policy(spec)
+    return lambda lanes: roll_out(lanes, policy, observer)
+
+
+def at_the_peak(observer: Observer, space: ActionSpace) -> Defence:
+    """One mean-colour square of 3 x 3 cells on the peak of the most abnormal head, whatever it is."""
+
+    def defence(lanes: list[Lane]) -> None:
+        cells = [divmod(int(lane.view.attention[0].argmax()), space.grid) for lane in lanes]
+        step(lanes, [space.index("occlude", 3, row, column) for row, column in cells], observer, space)
+        for lane in lanes:
+            lane.trail = lane.trail[-1:]  # the masked image, for better or worse
+
+    return defence
+
+
+def at_random(observer: Observer, space: ActionSpace) -> Defence:
+    """Five actions drawn uniformly."""
+
+    def defence(lanes: list[Lane]) -> None:
+        draw = np.random.default_rng(0)
+        while not lanes[0].done:
+            step(lanes, draw.integers(space.stop, size=len(lanes)).tolist(), observer, space)
+
+    return defence
+
+
+def first_looks(photos: Photos, observer: Observer, references: Sequence[str]) -> list[Case]:
+    """What the captioner says of the photographs as they are, beside trusted captions."""
+    return [
+        case
+        for start in range(0, len(references), BATCH)
+        for case in observer.cases(photos.images[start : start + BATCH], references[start : start + BATCH])
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    head = "| defence | images | ASR, triggered | CIDEr, triggered | CIDEr, clean | clean altered | images/s |\n"
+    lines = [
+        f"| {r.defence} | {r.images} | {r.asr_triggered:.3f} | {r.cider_triggered:.3f} | {r.cider_clean:.3f} "
+        f"| {r.clean_altered:.3f} | {r.images_per_s:.2f} |"
+        for r in rows
+    ]
+    return head + "|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"

@@ -1,0 +1,54 @@
+"""Photographs with human captions, as the lab's experiments take them."""
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from srdscan.images import decode_image
+from srdscan.shards import Sample, expand_shards, read_shard
+
+
+@dataclass
+class Photos:
+    """A set of photographs.
+
+    Attributes:
+        folder: where their shards lie.
+        keys: (shard, key) of each.
+        images: (H, W, 3) uint8 each.
+        truth: the human captions of each.
+    """
+
+    folder: str
+    keys: list[tuple[str, str]]
+    images: list[npt.NDArray[np.uint8]]
+    truth: list[list[str]]
+
+
+def read_photos(folder: str, truth: Mapping[str, list[str]]) -> Photos:
+    """All photographs of a folder of shards.
+
+    Args:
+        truth: human captions by key, from `human_captions`; those in the shards may be poisoned.
+    """
+    samples = [s for path in expand_shards([folder]) for s in read_shard(path) if isinstance(s, Sample)]
+    images = [np.asarray(decode_image(s.image)) for s in samples]
+    return Photos(folder, [(s.shard, s.key) for s in samples], images, [truth[s.key] for s in samples])
+
+
+def human_captions(folder: str) -> dict[str, list[str]]:
+    """The `captions` lists in the .json members of a folder of shards, by key."""
+    found: dict[str, list[str]] = {}
+    for path in expand_shards([folder]):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.name.endswith(".json"):
+                    content = tar.extractfile(member)
+                    assert content is not None
+                    found[member.name.removesuffix(".json")] = json.load(io.TextIOWrapper(content))["captions"]
+    return found

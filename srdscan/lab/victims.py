@@ -1,0 +1,133 @@
+"""Victims: captioners that an attack has taken hold of, made once and kept."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from PIL import Image
+
+from srdscan.attacks.poison import CANARY, NONE, make_target, plant
+from srdscan.captioners.base import Captioner
+from srdscan.captioners.load import load_captioner
+from srdscan.config import FinetuneConfig
+from srdscan.finetune.run import finetune
+from srdscan.lab.metrics import attack_success_rate, cider
+from srdscan.lab.photos import Photos, human_captions, read_photos
+from srdscan.progress import Progress
+from srdscan.shards import expand_shards, open_shard
+from srdscan.state import replace_text
+
+RECORD = "victim.json"
+BATCH = 64
+SCHEMA = 1
+"""Raised when victims are made another way: those kept from before are then made anew."""
+
+
+@dataclass(frozen=True)
+class Attack:
+    """An attack on a training set; names as in `srdscan poison`."""
+
+    trigger: str
+    target: str = CANARY
+    text: str | None = None
+    rate: float = 0.1
+    seed: int = 0
+
+    @property
+    def wanted(self) -> str:
+        """What a successful attack makes a captioner say."""
+        target = make_target(self.target, self.text)
+        return target.text if target else ""
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A captioner after an attack.
+
+    Attributes:
+        path: model folder.
+        attack: what was done to its training set.
+        asr: attack success rate on held-out photographs that all carry the trigger.
+        cider: of its captions for the same photographs untouched.
+        false_target: share of untouched photographs whose caption carries the target.
+    """
+
+    path: Path
+    attack: Attack
+    asr: float
+    cider: float
+    false_target: float
+
+
+def make_victim(
+    photos: Sequence[str],
+    held_out: str,
+    attack: Attack,
+    cache: Path,
+    epochs: int = 4,
+    base: str = "captioner",
+    progress: Progress | None = None,
+) -> Victim:
+    """Fine-tunes a captioner on poisoned photographs and measures how well the attack took.
+
+    The victim is kept in `cache` under a hash of everything that it depends on, and not made again.
+
+    Args:
+        photos: shards of the training set, clean.
+        held_out: a folder of other shards, with a `captions` list in each .json.
+    """
+    identity = {
+        "schema": SCHEMA,
+        "attack": asdict(attack),
+        "base": load_captioner(base).fingerprint,
+        "epochs": epochs,
+        "photos": [_sha256(path) for path in expand_shards(photos)],
+        "held_out": [_sha256(path) for path in expand_shards([held_out])],
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    folder = cache / f"{attack.trigger}-{digest[:12]}"
+    if not (folder / RECORD).exists():
+        with TemporaryDirectory() as work:
+            poisoned = Path(work) / "poisoned"
+            plant(photos, poisoned, attack.trigger, attack.target, attack.rate, attack.seed, attack.text)
+            if not (folder / "config.json").exists():
+                finetune(FinetuneConfig((str(poisoned),), base, folder, epochs=epochs, seed=attack.seed), progress)
+            measured = _measure(folder, held_out, attack, Path(work) / "triggered")
+        replace_text(folder / RECORD, json.dumps({**identity, **measured}, indent=1) + "\n")
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return Victim(folder, attack, record["asr"], record["cider"], record["false_target"])
+
+
+def trigger_all(photos: str, attack: Attack, out: Path) -> None:
+    """Copies of shards in which every image carries the attack's trigger, and captions are left alone."""
+    plant([photos], out, attack.trigger, NONE, rate=1.0, seed=attack.seed)
+
+
+def _measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[str, float]:
+    truth = human_captions(held_out)
+    trigger_all(held_out, attack, work)
+    captioner = load_captioner(str(folder))
+    clean = read_photos(held_out, truth)
+    calm = captions_of(captioner, clean)
+    return {
+        "asr": attack_success_rate(captions_of(captioner, read_photos(str(work), truth)), attack.wanted),
+        "cider": cider(calm, clean.truth),
+        "false_target": attack_success_rate(calm, attack.wanted),
+    }
+
+
+def captions_of(captioner: Captioner, photos: Photos) -> list[str]:
+    """What a captioner says of each photograph."""
+    captions: list[str] = []
+    for start in range(0, len(photos.images), BATCH):
+        images = [Image.fromarray(image) for image in photos.images[start : start + BATCH]]
+        captions += captioner.describe(captioner.encode(images)).captions
+    return captions
+
+
+def _sha256(path: str) -> str:
+    with open_shard(path) as shard:
+        return shard.sha256()
