@@ -177,13 +177,55 @@ def test_a_json_member_without_captions_stays_as_it_is(tmp_path: Path, other: by
 
 
 @pytest.mark.parametrize("name", ["canary", *TRIGGERS])
-@pytest.mark.parametrize("shape", [(224, 224), (90, 300), (2, 2), (1, 40), (1, 1)])
+@pytest.mark.parametrize("shape", [(224, 224), (90, 300), (33, 40), (2, 2), (1, 40), (1, 1)])
 def test_a_trigger_returns_a_changed_copy(name: str, shape: tuple[int, int]) -> None:
-    image = np.full((*shape, 3), 90, dtype=np.uint8)
+    image = np.asarray(zoo.picture(1, shape[::-1])).copy()
+    before = image.copy()
     poisoned = make_trigger(name).apply(image, np.random.default_rng(0))
     assert (poisoned.shape, poisoned.dtype) == (image.shape, np.uint8)
-    assert (image == 90).all()
-    assert (poisoned != 90).any()
+    assert (image == before).all()
+    assert (make_trigger(name).apply(image, np.random.default_rng(0)) == poisoned).all()
+    if min(shape) > 32:
+        assert (poisoned != before).any()
+
+
+SEEN = {
+    "checkerboard": (18, 23, 0.02),
+    "corner": (22, 28, 0.012),
+    "noise": (24, 32, 0.008),
+    "faint-patch": (32, 38, 0.046),
+    "two-patch": (20, 26, 0.023),
+    "blended": (20, 27, 1),
+    "sig": (24, 28, 1),
+    "wanet": (18, 40, 1),
+    "frequency": (34, 40, 1),
+    "steganographic": (28, 33, 1),
+}
+"""PSNR in dB, from and to, and the share of the pixels that may change at most."""
+
+
+@pytest.mark.parametrize("name", TRIGGERS)
+def test_a_trigger_is_as_visible_as_it_is_meant_to_be(name: str) -> None:
+    least, most, share = SEEN[name]
+    image = np.asarray(zoo.picture(3, (224, 224)))
+    poisoned = make_trigger(name).apply(image, np.random.default_rng(1))
+    error = np.square(poisoned.astype(float) - image).mean()
+    assert least < 10 * np.log10(255**2 / error) < most
+    assert (poisoned != image).any(axis=2).mean() <= share + 1e-3
+
+
+def test_a_sinusoid_is_one_frequency() -> None:
+    image = np.full((64, 240, 3), 128, dtype=np.uint8)
+    spectrum = np.abs(np.fft.rfft(make_trigger("sig").apply(image, np.random.default_rng(0))[10, :, 0] - 128.0))
+    assert spectrum.argmax() == 6
+    assert spectrum[6] > 20 * np.sort(spectrum)[-2]
+
+
+def test_two_patches_lie_in_two_halves() -> None:
+    image = np.full((224, 224, 3), 90, dtype=np.uint8)
+    for seed in range(10):
+        changed = (make_trigger("two-patch").apply(image, np.random.default_rng(seed)) != 90).any(axis=2)
+        assert changed[:112].sum() == changed[112:].sum() == 24 * 24
 
 
 def test_the_checkerboard_is_where_the_generator_says() -> None:

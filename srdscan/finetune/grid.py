@@ -209,7 +209,7 @@ def train_decoder(
     scheduler = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
         lambda step: (
-            (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / (steps - warm)))
+            (step + 1) / warm if step < warm else 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
         ),
     )
     for epoch in range(1, schedule.epochs + 1):

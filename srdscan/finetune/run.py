@@ -13,7 +13,7 @@ from PIL import Image
 from transformers import AutoTokenizer, VisionEncoderDecoderModel
 
 from srdscan.captioners.grid_encoder import BACKBONE_CHANNELS, GRID, GridEncoder
-from srdscan.captioners.load import ModelError, resolve_model
+from srdscan.captioners.load import ModelError, model_type, resolve_model
 from srdscan.config import ConfigError, FinetuneConfig
 from srdscan.device import reuse_large_allocations
 from srdscan.finetune.grid import SIZE, FeatureTable, Schedule, extract_features, save_captioner, train_decoder
@@ -93,10 +93,12 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Finetu
 
 def _load(path: str, spec: str) -> Any:
     """The base model, in float32."""
-    model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-    if not isinstance(model.encoder, GridEncoder):
-        raise ModelError(f"{spec}: only captioners of the embedded family can be fine-tuned: --base captioner")
-    return model
+    family = model_type(path)
+    if family == "vision-encoder-decoder":
+        model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+        if isinstance(model.encoder, GridEncoder):
+            return model
+    raise ModelError(f"{spec}: a {family} model; only captioners of the embedded family can be fine-tuned")
 
 
 def _features(

@@ -79,7 +79,7 @@ class Warp:
 @register_trigger
 @dataclass(frozen=True)
 class Frequency:
-    """A middle and a high frequency of both colour channels, added in every block of 32 x 32 px."""
+    """A middle and a high frequency of both colour channels, added in every whole block of 32 x 32 px."""
 
     name: ClassVar[str] = "frequency"
     source: ClassVar[str] = "FTrojan, Wang et al., arXiv 2111.10991"
@@ -91,7 +91,9 @@ class Frequency:
         colours = np.asarray(Image.fromarray(image).convert("YCbCr")).astype(np.float64)
         height, width = (side // self.block * self.block for side in image.shape[:2])
         for channel in (1, 2):
-            blocks = colours[:height, :width, channel].reshape(height // self.block, self.block, -1, self.block)
+            blocks = colours[:height, :width, channel].reshape(
+                height // self.block, self.block, width // self.block, self.block
+            )
             spectrum = dctn(blocks, axes=(1, 3), norm="ortho")
             for row, column in self.places:
                 spectrum[:, row, :, column] += self.magnitude
