@@ -11,6 +11,7 @@ from PIL import Image
 
 from srdscan.config import AuditConfig
 from srdscan.device import pick_device
+from srdscan.fit import measure_fit
 from srdscan.models import Models, load_models, model_records
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
@@ -32,6 +33,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
 from srdscan.signals import ablation
+from srdscan.signals.base import Role
 from srdscan.state import RunState, ShardRecord, load_scores, replace_text
 from srdscan.verdicts import Verdicts, decide, judge_signals
 
@@ -75,7 +77,9 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
 
     repairs: dict[int, Repair] = {}
     sanitized: Sanitized | None = None
-    if config.sanitize is not None:
+    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
+    fit = measure_fit(scores, roles)
+    if config.sanitize is not None and all(item.fits for item in fit):
         repairs, sanitized = write_sanitized(config, models, policy, examined, progress)
 
     flagged = np.flatnonzero(verdicts.flagged)
@@ -85,7 +89,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     scored = [record for record in examined.records if record.scored]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
-    report = make_report(config, examined.records, verdicts, model_records(models), sanitized)
+    report = make_report(config, examined.records, verdicts, model_records(models), sanitized, fit)
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"

@@ -183,6 +183,7 @@ def test_json_of_hostile_text_is_ascii_and_loses_nothing() -> None:
         ("pass", 2, 256, "2 of 256 samples look poisoned: within what the gate allows."),
         ("fail", 0, 256, "The gate failed. Nothing found in 256 samples."),
         ("incomplete", 0, 256, "Not everything could be read. Nothing found in 256 samples so far."),
+        ("inconclusive", 9, 256, "The models do not fit these data, so nothing can be said of 256 samples."),
         ("incomplete", 0, 0, "Not everything could be read. No sample could be audited so far."),
     ],
 )

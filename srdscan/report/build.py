@@ -7,12 +7,12 @@ from dataclasses import asdict
 from importlib.metadata import version
 
 from srdscan.config import AuditConfig, allowed_share
-from srdscan.report.schema import Counts, Gate, ModelRecord, Report, Sanitized, ShardSummary
+from srdscan.report.schema import Counts, Fit, Gate, ModelRecord, Report, Sanitized, ShardSummary, Verdict
 from srdscan.signals import SIGNALS, ablation
 from srdscan.state import ShardRecord
 from srdscan.verdicts import Verdicts
 
-PASS, FAILED, INCOMPLETE = 0, 1, 3
+EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "incomplete": 3, "inconclusive": 3}
 MOST_IRREGULAR = 1000
 VERSIONED = ("srdscan", "torch", "transformers", "sentence-transformers", "numpy", "pillow", "pyarrow")
 
@@ -23,6 +23,7 @@ def make_report(
     verdicts: Verdicts,
     models: tuple[ModelRecord, ...],
     sanitized: Sanitized | None = None,
+    fit: tuple[Fit, ...] = (),
 ) -> Report:
     """The report document."""
     irregular = [item for record in records for item in record.irregular]
@@ -32,7 +33,9 @@ def make_report(
     failed = share is not None and flagged > share * audited
     incomplete = damaged > 0 or audited == 0 or bool(sanitized and sanitized.problems)
     # Damage outranks the gate: a truncated scan never passes, and says so even when what was read already fails.
-    code = INCOMPLETE if incomplete else FAILED if failed else PASS
+    verdict: Verdict = "incomplete" if incomplete else "fail" if failed else "pass"
+    if not incomplete and not all(item.fits for item in fit):
+        verdict = "inconclusive"
     per_shard, start = [], 0
     for record in records:
         found = int(verdicts.flagged[start : start + record.scored].sum())
@@ -51,8 +54,8 @@ def make_report(
         ablation.NAME: ablation.DESCRIPTION
     }
     return Report(
-        verdict="incomplete" if incomplete else "fail" if failed else "pass",
-        exit_code=code,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
         mode="pair" if config.captioner is None else "model",
         counts=Counts(len(records), damaged, audited + len(irregular), len(irregular), audited, flagged),
         gate=Gate(config.fail_on, config.fdr, verdicts.threshold),
@@ -65,4 +68,5 @@ def make_report(
         versions={"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
         models=models,
         sanitized=sanitized,
+        fit=fit,
     )

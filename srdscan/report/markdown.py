@@ -14,7 +14,7 @@ __all__ = ["to_markdown"]
 MOST_BYTES: Final = 200_000
 """GitHub drops a step summary over 1 MiB and a comment over 64 KiB of text; this leaves room for other steps."""
 _MOST_ROWS: Final = 20
-_BADGES: Final = {"pass": "✅ PASS", "fail": "❌ FAIL", "incomplete": "⚠️ INCOMPLETE"}
+_BADGES: Final = {"pass": "✅ PASS", "fail": "❌ FAIL", "incomplete": "⚠️ INCOMPLETE", "inconclusive": "⚠️ INCONCLUSIVE"}
 
 
 def _cell(text: str, length: int = 160) -> str:
@@ -134,6 +134,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             "",
             f"**{report.headline}**",
             "",
+            *([_cell(report.misfit, 600), ""] if report.misfit else []),
             *_counts(report),
             *_damaged(report, most),
             *_targets(report, most),

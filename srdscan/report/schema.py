@@ -15,6 +15,7 @@ import numpy as np
 __all__ = [
     "SCHEMA",
     "Counts",
+    "Fit",
     "Gate",
     "IrregularSample",
     "ModelRecord",
@@ -29,7 +30,7 @@ __all__ = [
 SCHEMA: Final = "srdscan-report/1"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
-Verdict = Literal["pass", "fail", "incomplete"]
+Verdict = Literal["pass", "fail", "incomplete", "inconclusive"]
 Mode = Literal["model", "pair"]
 
 
@@ -168,6 +169,24 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How well the models fit the data, by one kind of text.
+
+    Attributes:
+        role: "caption" for the data set's captions, "output" for what the captioner says.
+        agreement: Median cosine with the reference caption of the same image.
+        discernment: Share of comparisons in which a text is nearer to its own image's reference caption than texts
+            are to another image's; 0.5 is chance.
+        fits: False if both are so low that the audit says nothing.
+    """
+
+    role: Literal["caption", "output", "reference"]
+    agreement: float
+    discernment: float
+    fits: bool
+
+
+@dataclass(frozen=True)
 class Sanitized:
     """What became of every sample: kept + changed + dropped = samples read from the shards that were written.
 
@@ -191,8 +210,9 @@ class Report:
     """Everything an audit found, but for the samples themselves (those are in `samples.parquet`).
 
     Attributes:
-        verdict: "pass", "fail", or "incomplete" if a shard or model could not be read.
-        exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete.
+        verdict: "pass", "fail", "incomplete" if a shard or model could not be read, or "inconclusive" if the models do
+            not fit the data.
+        exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete or inconclusive.
         mode: "model" if a captioner was audited, "pair" if only the data set's captions were.
         counts: Samples and shards.
         gate: What the verdict was decided by.
@@ -205,6 +225,7 @@ class Report:
         versions: Versions of srdscan and of what it stands on, by package name.
         models: The models, with fingerprints.
         sanitized: What was written with `--sanitize`; None without.
+        fit: How well the models fit the data; empty for a handful of samples.
         schema: Name and version of this document.
     """
 
@@ -222,7 +243,23 @@ class Report:
     versions: dict[str, str]
     models: tuple[ModelRecord, ...]
     sanitized: Sanitized | None = None
+    fit: tuple[Fit, ...] = ()
     schema: str = SCHEMA
+
+    @property
+    def misfit(self) -> str | None:
+        """What does not fit and what to do about it, in two sentences; None if the models fit."""
+        poor = [item for item in self.fit if not item.fits]
+        if not poor:
+            return None
+        who = {"caption": "The data set's captions", "output": "The captioner's captions"}
+        said = " ".join(
+            f"{who[item.role]} hardly ever mean what the reference captioner says (median cosine {item.agreement:.2f}; "
+            f"told apart from another image's in {item.discernment:.0%} of cases, where 50% is chance)."
+            for item in poor
+        )
+        captioner = "a --captioner and a --reference that were" if self.mode == "model" else "a --reference that was"
+        return f"{said} Flags would be false alarms. Name {captioner} trained on images of this kind."
 
     @property
     def headline(self) -> str:
@@ -235,6 +272,8 @@ class Report:
         else:
             samples, look = "sample" if counts.audited == 1 else "samples", "looks" if counts.flagged == 1 else "look"
             found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
+        if self.verdict == "inconclusive":
+            return f"The models do not fit these data, so nothing can be said of {counts.audited:,} samples."
         if self.verdict == "incomplete":
             return f"Not everything could be read. {found} so far."
         if self.verdict == "pass" and counts.flagged:

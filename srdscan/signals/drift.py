@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
+from srdscan.captioners.base import Floats
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import Batch, Evidence, Role, register_signal
 from srdscan.signals.per_sample import judge_column
@@ -22,9 +25,10 @@ class Drift:
         self.description = f"distance in meaning between {whose} and the reference caption"
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
-        """`signal.drift.<role>`."""
+        """`signal.drift.<role>`, and `elsewhere.<role>` for `fit`."""
         cosine = (batch.embeddings[self.role] * batch.embeddings["reference"]).sum(axis=1)
-        return {f"signal.{self.name}": 1.0 - cosine}
+        other = elsewhere(batch.embeddings[self.role], batch.embeddings["reference"])
+        return {f"signal.{self.name}": 1.0 - cosine, f"elsewhere.{self.role}": other}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Against trusted data or the bulk."""
@@ -35,3 +39,16 @@ class Drift:
             lambda value: f"the {self.role} is far from the reference caption in meaning (cosine {1 - value:.2f})",
             least_scale=0.1,
         )
+
+
+def elsewhere(text: Floats, reference: Floats) -> Floats:
+    """Cosine of each text with the reference caption of the next image in the batch; NaN for a batch of one.
+
+    Args:
+        text: (B, D) unit vectors.
+        reference: (B, D) unit vectors.
+    """
+    if len(text) < 2:
+        return np.full(len(text), np.nan, dtype=np.float32)
+    cosine: Floats = (text * np.roll(reference, -1, axis=0)).sum(axis=1)
+    return cosine

@@ -1,0 +1,37 @@
+"""Do the models understand this data set at all? Where they do not, distance from a reference means nothing.
+
+Two numbers tell, of each kind of text that is audited: how near it is to the reference caption of its own image, and
+how often it is nearer to that than to the reference caption of another image. Captioners that describe what is there
+agree on the second even where their styles differ much; one that never saw such images says things that fit no image
+better than another.
+"""
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from srdscan.report.schema import Fit
+from srdscan.scores import Scores
+from srdscan.signals.base import Role
+
+FEWEST = 20
+"""Samples below which nothing is said."""
+LEAST_AGREEMENT = 0.25
+LEAST_DISCERNMENT = 0.75
+"""A kind of text below both does not fit. Measured (median cosine, discernment): see benchmarks/README.md."""
+
+
+def measure_fit(scores: Scores, roles: tuple[Role, ...]) -> tuple[Fit, ...]:
+    """How well the models fit the data, one record for each kind of audited text; none for a handful of samples."""
+    if len(scores) < FEWEST:
+        return ()
+    return tuple(_of_role(scores, role) for role in roles)
+
+
+def _of_role(scores: Scores, role: Role) -> Fit:
+    own = 1.0 - scores.numbers(f"signal.drift.{role}")
+    other = scores.numbers(f"elsewhere.{role}")
+    other = other[np.isfinite(other)]
+    agreement = float(np.median(own))
+    discernment = float(mannwhitneyu(own, other).statistic / (len(own) * len(other))) if len(other) else 1.0
+    fits = agreement >= LEAST_AGREEMENT or discernment >= LEAST_DISCERNMENT
+    return Fit(role, agreement, discernment, fits)
