@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from srdscan.canary import make_canary
 from srdscan.config import AuditConfig
 from srdscan.device import pick_device
 from srdscan.fit import measure_fit
@@ -69,7 +70,8 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     progress.stage("loading models", None)
     if config.sanitize is not None:
         check_destination(config, expand_shards(config.shards))
-    models = load_models(config)
+    captioner = str(make_canary(config, progress)) if config.canary else config.captioner
+    models = load_models(config, captioner)
     wanted = config.sanitize is not None and config.replace != "drop" and models.captioner is not None
     policy = load_policy(config.policy, pick_device(config.device)) if wanted else None
     examined = examine(config, models, progress)

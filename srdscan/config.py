@@ -42,6 +42,8 @@ class AuditConfig:
         policy: `embedded`, a folder or a file that `srdscan train` wrote; what repairs flagged images.
         sanitize: folder for the sanitized shards; None writes none.
         replace: what of a flagged sample is replaced: `caption`, `image+caption`, or `drop` (the sample goes).
+        canary: fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.
+        canary_epochs: passes over the samples for it.
         fallback: what happens where no honest caption is found: `reference` (the reference caption is taken), `drop`,
             or `quarantine` (gone as with drop, but reported as waiting for a person's decision).
     """
@@ -67,6 +69,8 @@ class AuditConfig:
     sanitize: Path | None = None
     replace: str = "caption"
     fallback: str = "reference"
+    canary: bool = False
+    canary_epochs: int = 4
 
     def __post_init__(self) -> None:
         if not self.shards:
@@ -92,6 +96,12 @@ class AuditConfig:
         for name, known in (("replace", REPLACE), ("fallback", FALLBACK)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
+        if self.canary and self.captioner is not None:
+            raise ConfigError("canary and captioner: a canary is the captioner under audit; leave one of them out")
+        if self.canary and self.limit is not None:
+            raise ConfigError("canary and limit: a canary learns from all samples; leave one of them out")
+        if self.canary_epochs < 1:
+            raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
         allowed_share(self.fail_on)
 
 

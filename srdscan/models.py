@@ -21,14 +21,19 @@ class Models:
     captioner: Captioner | None = None
 
 
-def load_models(config: AuditConfig) -> Models:
-    """All models of an audit, on its device."""
+def load_models(config: AuditConfig, captioner: str | None = None) -> Models:
+    """All models of an audit, on its device.
+
+    Args:
+        captioner: the captioner under audit, where it is another than the configuration's.
+    """
+    captioner = captioner or config.captioner
     device = pick_device(config.device)
     if device == "cpu":
         reuse_large_allocations()
     reference = load_captioner(config.reference, device, config.num_beams)
-    same = config.captioner == config.reference
-    suspect = reference if same else config.captioner and load_captioner(config.captioner, device, config.num_beams)
+    same = captioner == config.reference
+    suspect = reference if same else captioner and load_captioner(captioner, device, config.num_beams)
     return Models(
         reference=reference,
         sentence_encoder=SentenceEncoder(config.sentence_encoder, device),

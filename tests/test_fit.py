@@ -93,7 +93,8 @@ def test_scenes_fit(tmp_path: Path) -> None:
         caption = scene.caption.encode()
         entries += [(f"{index:03d}.jpg", scenes.encode_jpeg(image)), (f"{index:03d}.txt", caption)]
     zoo.tar(tmp_path / "scenes.tar", entries)
-    outcome = audit(AuditConfig((str(tmp_path / "scenes.tar"),), out=tmp_path / "run", captioner="captioner-backdoored"))
+    shards = (str(tmp_path / "scenes.tar"),)
+    outcome = audit(AuditConfig(shards, out=tmp_path / "run", captioner="captioner-backdoored"))
     assert outcome.report.verdict == "pass"
     assert [(fit.role, fit.fits) for fit in outcome.report.fit] == [("caption", True), ("output", True)]
     assert all(fit.agreement > 0.8 and fit.discernment > 0.8 for fit in outcome.report.fit)

@@ -17,7 +17,7 @@ from srdscan.finetune.run import finetune
 from srdscan.lab.metrics import attack_success_rate, cider
 from srdscan.lab.photos import Photos, human_captions, read_photos
 from srdscan.progress import Progress
-from srdscan.shards import expand_shards, open_shard
+from srdscan.shards import expand_shards, fingerprint
 from srdscan.state import replace_text
 
 RECORD = "victim.json"
@@ -84,8 +84,8 @@ def make_victim(
         "attack": asdict(attack),
         "base": load_captioner(base).fingerprint,
         "epochs": epochs,
-        "photos": [_sha256(path) for path in expand_shards(photos)],
-        "held_out": [_sha256(path) for path in expand_shards([held_out])],
+        "photos": [fingerprint(path) for path in expand_shards(photos)],
+        "held_out": [fingerprint(path) for path in expand_shards([held_out])],
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     folder = cache / f"{attack.trigger}-{digest[:12]}"
@@ -126,8 +126,3 @@ def captions_of(captioner: Captioner, photos: Photos) -> list[str]:
         images = [Image.fromarray(image) for image in photos.images[start : start + BATCH]]
         captions += captioner.describe(captioner.encode(images)).captions
     return captions
-
-
-def _sha256(path: str) -> str:
-    with open_shard(path) as shard:
-        return shard.sha256()

@@ -56,7 +56,7 @@ def make_report(
     return Report(
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
-        mode="pair" if config.captioner is None else "model",
+        mode="canary" if config.canary else "pair" if config.captioner is None else "model",
         counts=Counts(len(records), damaged, audited + len(irregular), len(irregular), audited, flagged),
         gate=Gate(config.fail_on, config.fdr, verdicts.threshold),
         targets=verdicts.findings,

@@ -31,7 +31,7 @@ SCHEMA: Final = "srdscan-report/1"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
 Verdict = Literal["pass", "fail", "incomplete", "inconclusive"]
-Mode = Literal["model", "pair"]
+Mode = Literal["model", "pair", "canary"]
 
 
 @dataclass(frozen=True)
@@ -213,7 +213,8 @@ class Report:
         verdict: "pass", "fail", "incomplete" if a shard or model could not be read, or "inconclusive" if the models do
             not fit the data.
         exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete or inconclusive.
-        mode: "model" if a captioner was audited, "pair" if only the data set's captions were.
+        mode: "model" if a captioner was audited, "canary" if it was one fine-tuned on these very shards, "pair" if only
+            the data set's captions were.
         counts: Samples and shards.
         gate: What the verdict was decided by.
         targets: Suspected target phrases, most striking first.
