@@ -91,7 +91,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     scored = [record for record in examined.records if record.scored]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
-    report = make_report(config, examined.records, verdicts, model_records(models), sanitized, fit)
+    report = make_report(config, examined.records, verdicts, model_records(models, policy), sanitized, fit)
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"

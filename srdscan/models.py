@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from srdscan.captioners.base import Captioner
 from srdscan.captioners.load import load_captioner
 from srdscan.config import AuditConfig
-from srdscan.device import pick_device, reuse_large_allocations
+from srdscan.device import module_fingerprint, pick_device, reuse_large_allocations
 from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
+from srdscan.policy.store import Policy
 from srdscan.report.schema import ModelRecord
 
 
@@ -42,8 +43,8 @@ def load_models(config: AuditConfig, captioner: str | None = None) -> Models:
     )
 
 
-def model_records(models: Models) -> tuple[ModelRecord, ...]:
-    """Names and fingerprints of the models."""
+def model_records(models: Models, policy: Policy | None = None) -> tuple[ModelRecord, ...]:
+    """Names and fingerprints of the models that take part."""
     records = [
         ModelRecord("reference", models.reference.name, models.reference.fingerprint),
         ModelRecord("sentence-encoder", models.sentence_encoder.name, models.sentence_encoder.fingerprint),
@@ -51,4 +52,6 @@ def model_records(models: Models) -> tuple[ModelRecord, ...]:
     ]
     if models.captioner is not None:
         records.insert(0, ModelRecord("captioner", models.captioner.name, models.captioner.fingerprint))
+    if policy is not None:
+        records.append(ModelRecord("policy", policy.name, module_fingerprint(policy.network)))
     return tuple(records)

@@ -12,6 +12,8 @@ from srdscan import scenes
 from srdscan.attacks.poison import plant
 from srdscan.audit import Outcome, audit
 from srdscan.config import AuditConfig, ConfigError
+from srdscan.device import module_fingerprint
+from srdscan.policy.store import load_policy
 from srdscan.report.schema import TargetFinding
 from srdscan.sanitize import TargetFilter
 from srdscan.shards import Sample, read_shard
@@ -181,6 +183,12 @@ def test_every_caption_of_a_sample_is_replaced_and_equal_ones_kept_once() -> Non
     assert new is not None
     assert json.loads(new) == {"caption": ["a cat", 3], "id": 7}
     assert edit_caption(b"\xff\xfe", ".txt", ("caption",), lambda text: "a cat") is None
+
+
+def test_the_report_names_the_policy_and_its_weights(outcome: Outcome) -> None:
+    (record,) = (model for model in outcome.report.models if model.role == "policy")
+    assert record.name == "embedded"
+    assert record.fingerprint == module_fingerprint(load_policy().network)
 
 
 def test_sfs_from_scores_is_what_the_models_give(config: AuditConfig, outcome: Outcome) -> None:

@@ -163,7 +163,7 @@ class ModelRecord:
         fingerprint: sha256 of its weights, in hex.
     """
 
-    role: Literal["captioner", "reference", "sentence-encoder", "language-model"]
+    role: Literal["captioner", "reference", "sentence-encoder", "language-model", "policy"]
     name: str
     fingerprint: str
 
