@@ -31,7 +31,7 @@ from srdscan.report.table import write_samples
 from srdscan.revisit import ImageSource, Pictures, ablate, illustrate
 from srdscan.sanitize import Repair, Sanitizer, acceptance_bar, check_destination, discard, repair
 from srdscan.scores import Scores
-from srdscan.scoring import read_options, score_shard
+from srdscan.scoring import Room, read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
 from srdscan.signals import ablation
 from srdscan.signals.base import Role
@@ -164,10 +164,11 @@ def score(
     progress.stage("scoring", config.limit)
     records: list[ShardRecord] = []
     left = config.limit
+    room = Room(config.batch_size)
     for number, location in enumerate(locations):
         if left is not None and left <= 0:
             break
-        record = _score_one(config, number, location, models, state, left, progress)
+        record = _score_one(config, number, location, models, state, left, room, progress)
         records.append(record)
         if left is not None:
             left -= record.scored
@@ -181,6 +182,7 @@ def _score_one(
     models: Models,
     state: RunState,
     limit: int | None,
+    room: Room,
     progress: Progress,
 ) -> ShardRecord:
     name = shard_name(location)
@@ -192,7 +194,7 @@ def _score_one(
                 progress.advance(finished.scored)
                 return finished
             found = score_shard(
-                shard, models, read_options(config), config.batch_size, limit, config.max_pixels, progress.advance
+                shard, models, read_options(config), config.batch_size, limit, config.max_pixels, progress.advance, room
             )
     except ShardError as error:
         record = ShardRecord(name, location, "", 0, (), str(error), {})

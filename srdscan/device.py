@@ -1,6 +1,7 @@
 """Which device to compute on, in which precision, and which weights these are."""
 
 import ctypes
+import gc
 import hashlib
 import os
 
@@ -56,6 +57,19 @@ def trim_heap() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):
         return
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether a device, or the machine itself, had no room for a tensor."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def free_memory() -> None:
+    """Gives cached device memory back, so that a smaller batch finds room."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    trim_heap()
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

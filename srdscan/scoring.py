@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
+from srdscan.captioners.load import ModelError
 from srdscan.config import AuditConfig
-from srdscan.device import trim_heap
+from srdscan.device import free_memory, is_out_of_memory, trim_heap
 from srdscan.images import MAX_PIXELS, ImageError, decode_image
 from srdscan.models import Models
 from srdscan.scores import Column, join_columns
@@ -20,8 +21,12 @@ from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
 
-TRIM_EVERY = 1
-"""Batches between two trimmings of the heap."""
+
+@dataclass
+class Room:
+    """How many images fit into the device's memory at once, as far as is known; shrinks when they do not."""
+
+    images: int
 
 
 @dataclass
@@ -54,32 +59,61 @@ def score_shard(
     limit: int | None = None,
     max_pixels: int = MAX_PIXELS,
     advance: Callable[[int], None] = lambda count: None,
+    room: "Room | None" = None,
 ) -> ShardScores:
     """Scores every regular sample of a shard, in order, in batches.
 
     Args:
         limit: score at most this many samples.
         advance: called with the number of samples done, batch by batch.
+        room: what is known of the device's memory; shared by the shards of a run.
 
     Returns:
         The scores; of a damaged shard, those of the samples before the damage, and the problem.
     """
+    room = room or Room(batch_size)
     irregular: list[Irregular] = []
     batches: list[Mapping[str, Column]] = []
     meta: dict[str, object] = {}
     problem = None
     try:
         for group in ahead(decoded_batches(read_shard(shard, options), batch_size, limit, irregular, max_pixels)):
-            columns, shape = score_batch(models, *zip(*group, strict=True))
-            batches.append(columns)
-            meta |= shape
-            if len(batches) % TRIM_EVERY == 0:
-                trim_heap()
+            for columns, shape in score_within_memory(models, group, room):
+                batches.append(columns)
+                meta |= shape
+            trim_heap()
             advance(len(group))
     except ShardError as error:
         problem = str(error)
     trim_heap()
     return ShardScores(join_columns(batches) if batches else None, irregular, problem, meta)
+
+
+def score_within_memory(
+    models: Models, group: Sequence[tuple[Sample, Image.Image]], room: Room
+) -> Iterator[tuple[dict[str, Column], dict[str, object]]]:
+    """Scores a batch, in parts if it does not fit into memory as a whole; every sample comes out once, in order.
+
+    Raises:
+        ModelError: not even one image fits.
+    """
+    done = 0
+    while done < len(group):
+        part = group[done : done + room.images]
+        try:
+            scored = score_batch(models, *zip(*part, strict=True))
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(part) == 1:
+                raise ModelError(
+                    "out of memory with a single image: take a smaller model, a smaller --num-beams, or --device cpu"
+                ) from error
+            room.images = (len(part) + 1) // 2
+            free_memory()
+            continue
+        yield scored
+        done += len(part)
 
 
 def score_batch(
