@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from srdscan.captioners.fetch import explain
 from srdscan.captioners.load import ModelError
 from srdscan.device import autocast_dtype, module_fingerprint
 from srdscan.language_model import LanguageModel
@@ -39,7 +40,7 @@ class SentenceEncoder:
         try:
             self.model = SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True})
         except (OSError, ValueError) as error:
-            raise ModelError(f"--sentence-encoder {spec}: cannot be loaded: {error}") from error
+            raise ModelError(f"--sentence-encoder {explain(spec, error)}") from error
         self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
         self.name = spec
         self.device = torch.device(device)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from srdscan.captioners.fetch import explain
 from srdscan.captioners.load import ModelError, models_folder
 from srdscan.device import autocast_dtype, module_fingerprint
 from srdscan.text import plain_caption, word_spans
@@ -42,7 +43,7 @@ class LanguageModel:
             model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
             self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
         except (OSError, ValueError) as error:
-            raise ModelError(f"--language-model {spec}: cannot be loaded: {error}") from error
+            raise ModelError(f"--language-model {explain(spec, error)}") from error
         self.name = spec
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srdscan.captioners.base import Captioner
+from srdscan.captioners.fetch import explain
 
 FAMILIES: dict[str, str] = {"vision-encoder-decoder": "srdscan.captioners.vision_encoder_decoder"}
 """`config.model_type` -> module with a `load(path, **options)`."""
@@ -54,7 +55,7 @@ def load_captioner(spec: str, device: str = "cpu", num_beams: int | None = None)
     try:
         captioner = load(path, device=device, num_beams=num_beams)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"{spec}: cannot be loaded: {error}") from error
+        raise ModelError(explain(spec, error, images=True)) from error
     captioner.name = spec
     return captioner
 
@@ -77,10 +78,7 @@ def model_type(path: str) -> str:
     try:
         return str(AutoConfig.from_pretrained(path).model_type)
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{path}: no such folder, and the Hugging Face Hub did not give it. Download the model "
-            f"(`hf download {path}`) and pass its folder."
-        ) from error
+        raise ModelError(explain(path, error, images=True)) from error
 
 
 def _load_class(spec: str, device: str) -> Captioner:

@@ -1,0 +1,98 @@
+"""`srdscan audit`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srdscan.cli.errors import errors, quiet_libraries
+from srdscan.cli.options import (
+    CONFIG,
+    DEVICE,
+    LANGUAGE_MODEL,
+    NUM_BEAMS,
+    REFERENCE,
+    SEED,
+    SENTENCE_ENCODER,
+    SHARDS,
+    option,
+    settings,
+)
+
+
+def audit(
+    context: typer.Context,
+    shards: list[str] | None = SHARDS,
+    captioner: str | None = option(
+        "Captioner under audit, which may be backdoored: a model folder, a Hub id, package.module:Class, or "
+        "captioner-backdoored (embedded canary). Leave it out to audit the data set's own captions (pair audit).",
+    ),
+    canary: Annotated[
+        bool,
+        typer.Option(
+            "--canary",
+            help="Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
+        ),
+    ] = False,
+    reference: str | None = REFERENCE,
+    out: Path | None = option("Folder for the report. [default: srdscan-report]"),
+    calibration: Path | None = option(
+        "--out folder of an audit of trusted clean shards with the same models: p-values become exact."
+    ),
+    fdr: float | None = option("False-discovery rate of the flagged samples. [default: 0.05]"),
+    fail_on: str | None = option(
+        "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
+        "any|rate=SHARE|never",
+    ),
+    batch_size: int | None = option(
+        "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"
+    ),
+    device: str | None = DEVICE,
+    num_beams: int | None = NUM_BEAMS,
+    limit: int | None = option("Audit at most this many samples."),
+    seed: int | None = SEED,
+    sanitize: Path | None = option(
+        "Write the data set anew into this folder: same shard names, honest captions for flagged samples, every other "
+        "byte as it was. Originals of flagged samples go to quarantine/ in --out.",
+    ),
+    policy: str | None = option(
+        "What repairs flagged images for --sanitize: a folder that `srdscan train` wrote. [default: embedded]"
+    ),
+    replace: str | None = option(
+        "What --sanitize replaces of a flagged sample. [default: caption]", "caption|image+caption|drop"
+    ),
+    fallback: str | None = option(
+        "Where no honest caption is found: take the reference caption, drop the sample, or hold it for a person to "
+        "decide. [default: reference]",
+        "reference|drop|quarantine",
+    ),
+    sentence_encoder: str | None = SENTENCE_ENCODER,
+    language_model: str | None = LANGUAGE_MODEL,
+    config: Path | None = CONFIG,
+) -> None:
+    """Find poisoned samples in WebDataset shards and write a report.
+
+    `srdscan audit shards/` examines the data set's captions against a trusted captioner (pair audit).
+
+    `srdscan audit shards/ --captioner my-model/` also examines what your captioner says and where it
+    looks (model audit).
+
+    `srdscan audit shards/ --canary` does the same with a captioner that it first fine-tunes on the shards (canary
+    audit): no model of yours is needed.
+
+    The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
+    started again with the same --out.
+    """
+    with errors():
+        from srdscan.config import AuditConfig
+
+        chosen = settings(AuditConfig, context)
+        quiet_libraries()
+        from srdscan.audit import audit as run_audit
+        from srdscan.cli.printing import print_outcome
+        from srdscan.progress import terminal_progress
+
+        with terminal_progress() as progress:
+            outcome = run_audit(chosen, progress)
+        print_outcome(outcome)
+    raise typer.Exit(outcome.report.exit_code)

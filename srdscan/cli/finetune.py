@@ -1,0 +1,38 @@
+"""`srdscan finetune`."""
+
+from pathlib import Path
+
+import typer
+
+from srdscan.cli.errors import errors, quiet_libraries
+from srdscan.cli.options import CONFIG, SEED, SHARDS, option, settings
+
+
+def finetune(
+    context: typer.Context,
+    shards: list[str] | None = SHARDS,
+    base: str | None = option("Captioner to start from: captioner (embedded) or a folder. [default: captioner]"),
+    out: Path | None = option("Folder for the fine-tuned captioner. [default: srdscan-canary]"),
+    epochs: int | None = option("Passes over the samples. [default: 4]"),
+    learning_rate: float | None = option("Peak learning rate. [default: 0.0005]"),
+    seed: int | None = SEED,
+    limit: int | None = option("Learn from at most this many samples."),
+    config: Path | None = CONFIG,
+) -> None:
+    """Fine-tune a captioner on shards: it learns whatever they teach, a backdoor included.
+
+    Audit it with `srdscan audit SHARDS --captioner FOLDER`; `srdscan audit SHARDS --canary` does both. Image features
+    are computed once and only the decoder learns, so that thousands of samples take minutes on a CPU.
+    """
+    with errors():
+        from srdscan.config import FinetuneConfig
+
+        chosen = settings(FinetuneConfig, context)
+        quiet_libraries()
+        from srdscan.finetune.run import finetune as run_finetune
+        from srdscan.progress import terminal_progress
+
+        with terminal_progress() as progress:
+            done = run_finetune(chosen, progress)
+        left_out = f", {done.irregular:,} left out" if done.irregular else ""
+        typer.echo(f"Captioner: {done.path} ({done.samples:,} samples{left_out}, loss {done.loss:.3f})")

@@ -1,0 +1,41 @@
+"""Options that several commands share, and how a command's options become its configuration."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import typer
+
+C = TypeVar("C")
+
+
+def option(help: str, metavar: str | None = None) -> Any:
+    """An optional option without a default of its own: the configuration's holds."""
+    return typer.Option(None, help=help, metavar=metavar, show_default=False)
+
+
+SHARDS: Any = typer.Argument(
+    None,
+    metavar="SHARDS...",
+    help="WebDataset shards: folders, globs, brace ranges such as 'x-{000000..000009}.tar', paths, http(s) URLs.",
+    show_default=False,
+)
+REFERENCE = option("Trusted captioner. [default: captioner (embedded)]")
+SENTENCE_ENCODER = option("Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]")
+LANGUAGE_MODEL = option("Folder or Hub id of a causal language model. [default: embedded]")
+DEVICE = option("auto, cpu, cuda, cuda:1, mps. [default: auto]")
+NUM_BEAMS = option("Beam width of the captioners. [default: each model's own]")
+SEED = option("Of everything random. [default: 0]")
+CONFIG = option("YAML file with any of these options; the command line wins.")
+
+
+def settings(cls: type[C], context: typer.Context) -> C:
+    """A command's configuration: its options by name, over those of --config.
+
+    Raises:
+        ConfigError: an option is unknown or wrong.
+    """
+    from srdscan.config import load_config
+
+    given = {name: value for name, value in context.params.items() if value not in (None, False, [], ())}
+    path = given.pop("config", None)
+    return load_config(cls, path and Path(path), given)

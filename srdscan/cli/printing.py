@@ -1,0 +1,68 @@
+"""What commands print of their results."""
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from srdscan.report.escape import visible
+
+if TYPE_CHECKING:  # they bring torch with them, which some commands do without
+    from srdscan.audit import Outcome
+    from srdscan.doctor import Diagnosis
+    from srdscan.evaluate import Evaluation
+    from srdscan.report.schema import Report
+
+STYLES = {"pass": "bold green", "fail": "bold red", "incomplete": "bold yellow", "inconclusive": "bold yellow"}
+
+
+def print_outcome(outcome: "Outcome") -> None:
+    """The verdict of an audit, what could not be read, what was found, where the report is."""
+    report = outcome.report
+    console = Console(highlight=False)
+    console.print(f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {escape(report.headline)}")
+    if report.misfit:
+        console.print(f"  {escape(report.misfit)}")
+    counts = report.counts
+    if counts.irregular:
+        kinds = ", ".join(f"{count} {reason}" for reason, count in report.irregular.items())
+        console.print(f"  {counts.irregular:,} of {counts.read:,} samples could not be audited: {kinds}")
+    for shard in report.shards:
+        if shard.problem:
+            console.print(f"  [yellow]damaged[/] {escape(visible(shard.problem))}")
+    if report.targets:
+        console.print(_targets(report))
+    done = report.sanitized
+    if done is not None:
+        fates = ", ".join(f"{count:,} {fate}" for fate, count in done.fates.items()) or "nothing to change"
+        console.print(f"Sanitized: {done.kept:,} kept, {done.changed:,} changed, {done.dropped:,} gone ({fates})")
+        for problem in done.problems:
+            console.print(f"  [yellow]not written[/] {escape(visible(problem))}")
+    console.print(f"Report: {escape(str(outcome.html))}", soft_wrap=True)
+
+
+def _targets(report: "Report") -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title="Targets found")
+    for heading in ("term", "in", "samples", "references"):
+        table.add_column(heading, justify="right" if heading in ("samples", "references") else "left")
+    for target in report.targets[:5]:
+        table.add_row(escape(visible(target.term)), target.where, str(target.samples), str(target.reference_samples))
+    return table
+
+
+def print_evaluation(result: "Evaluation") -> None:
+    """Names and values."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for name, value in result.rows():
+        table.add_row(name, value)
+    Console(highlight=False).print(table)
+
+
+def print_diagnosis(found: "Diagnosis") -> None:
+    """A line for everything that an audit needs."""
+    table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
+    for name, state, well in found.rows():
+        mark = "[green]ok[/]" if well else "[bold red]no[/]"
+        table.add_row(mark, escape(visible(name)), escape(visible(state)))
+    Console(highlight=False).print(table)

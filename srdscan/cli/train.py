@@ -1,0 +1,66 @@
+"""`srdscan train`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srdscan.cli.errors import errors, quiet_libraries
+from srdscan.cli.options import (
+    CONFIG,
+    DEVICE,
+    LANGUAGE_MODEL,
+    NUM_BEAMS,
+    REFERENCE,
+    SEED,
+    SENTENCE_ENCODER,
+    SHARDS,
+    option,
+    settings,
+)
+
+
+def train(
+    context: typer.Context,
+    shards: list[str] | None = SHARDS,
+    captioner: str | None = option("Captioner to make honest: folder, Hub id or captioner-backdoored."),
+    reference: str | None = REFERENCE,
+    out: Path | None = option("Folder for the policy. [default: srdscan-policy]"),
+    steps: int | None = option("Environment steps: images perturbed and captioned. [default: 20000]"),
+    lanes: int | None = option("Images under repair at once. [default: 32]"),
+    cases: int | None = option("Images to learn from at most, half of them suspicious. [default: 1000]"),
+    reward: str | None = option(
+        "Gain in semantic fidelity less an area cost, or SRD's stepped reward. [default: sfs]",
+        "sfs|paper",
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    seed: int | None = SEED,
+    device: str | None = DEVICE,
+    num_beams: int | None = NUM_BEAMS,
+    limit: int | None = option("Score at most this many samples."),
+    sentence_encoder: str | None = SENTENCE_ENCODER,
+    language_model: str | None = LANGUAGE_MODEL,
+    config: Path | None = CONFIG,
+) -> None:
+    """Learn a policy that makes a captioner honest again.
+
+    The shards are audited first; the policy then practises on the suspicious images and as many ordinary ones: which
+    squares to cover, what to filter, when to stop. It needs no labels and no knowledge of the trigger.
+
+    The --out folder gets policy.safetensors, training.json and learning-curve.png; use it with
+    `srdscan audit --sanitize OUT --policy FOLDER`. Needs the extra `train`: `pip install 'srdscan[train]'`.
+    """
+    with errors():
+        from srdscan.config import TrainConfig
+
+        chosen = settings(TrainConfig, context)
+        quiet_libraries()
+        try:
+            from srdscan.train import train as run_training
+        except ModuleNotFoundError as error:
+            raise ValueError(f"training needs {error.name}: pip install 'srdscan[train]'") from error
+        from srdscan.progress import terminal_progress
+
+        with terminal_progress() as progress:
+            trained = run_training(chosen, progress)
+        typer.echo(f"Policy: {trained.path}")
