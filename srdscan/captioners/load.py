@@ -9,7 +9,16 @@ from typing import Any
 from srdscan.captioners.base import Captioner
 from srdscan.captioners.fetch import explain
 
-FAMILIES: dict[str, str] = {"vision-encoder-decoder": "srdscan.captioners.vision_encoder_decoder"}
+FAMILIES: dict[str, str] = {
+    "blip": "srdscan.captioners.blip",
+    "blip-2": "srdscan.captioners.blip2",
+    "florence2": "srdscan.captioners.florence2",
+    "git": "srdscan.captioners.git",
+    "idefics3": "srdscan.captioners.idefics3",
+    "llava": "srdscan.captioners.llava",
+    "smolvlm": "srdscan.captioners.idefics3",
+    "vision-encoder-decoder": "srdscan.captioners.vision_encoder_decoder",
+}
 """`config.model_type` -> module with a `load(path, **options)`."""
 
 EMBEDDED = ("captioner", "captioner-backdoored")
