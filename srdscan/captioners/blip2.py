@@ -1,7 +1,7 @@
 """The BLIP-2 family, with decoder-only language models: blip2-opt-2.7b and its relatives."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration
@@ -18,7 +18,7 @@ class Blip2Captioner(ChatCaptioner):
     the Q-Former's cross-attention layers and heads. A prompt is the start of every caption.
     """
 
-    default_prompt = None
+    default_prompt: ClassVar[str | None] = None
 
     def _load(self, path: str) -> Parts:
         model = Blip2ForConditionalGeneration.from_pretrained(
@@ -28,9 +28,7 @@ class Blip2Captioner(ChatCaptioner):
             use_safetensors=True,
         )
         if not model.config.use_decoder_only_language_model:
-            raise ValueError(
-                "BLIP-2 over an encoder-decoder language model (flan-t5) is not supported; take one of opt"
-            )
+            raise ValueError("BLIP-2 over an encoder-decoder language model (flan-t5) is not supported")
         return Parts(
             model=model,
             vision=model.vision_model,

@@ -16,7 +16,7 @@ class ChatCaptioner(HuggingFaceCaptioner):
     padding before it.
     """
 
-    default_prompt = "Describe this image in one short sentence."
+    default_prompt: ClassVar[str | None] = "Describe this image in one short sentence."
     default_template: ClassVar[str] = "USER: {image}\n{prompt} ASSISTANT:"
     """For models that come without a chat template."""
 
@@ -56,8 +56,7 @@ class ChatCaptioner(HuggingFaceCaptioner):
 
     def _generate(self, memory: torch.Tensor) -> torch.Tensor:
         ids = torch.tensor(self.prefix, device=self.device).repeat(len(memory), 1)
-        limits = self.model.generation_config
-        length = {} if limits.max_new_tokens else {"max_new_tokens": MOST_NEW_TOKENS}
+        length = {} if self._generation_config().max_new_tokens else {"max_new_tokens": MOST_NEW_TOKENS}
         generated: torch.Tensor = self._language_model().generate(
             inputs_embeds=self._embeddings(memory, ids),
             attention_mask=torch.ones_like(ids),

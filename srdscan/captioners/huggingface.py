@@ -133,6 +133,10 @@ class HuggingFaceCaptioner(ABC):
             (B, N, V) logits, and for each layer the attention to the image, (B, H, N, P).
         """
 
+    def _pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        """Images as the encoder takes them, B rows."""
+        return self.preprocess(images)
+
     def _generation_config(self) -> Any:
         return self.model.generation_config
 
@@ -154,7 +158,7 @@ class HuggingFaceCaptioner(ABC):
     @torch.inference_mode()
     def encode(self, images: Sequence[Image.Image]) -> ImageEncoding:
         """One encoder pass, in half precision where the device computes it natively."""
-        pixels = self.preprocess(images)
+        pixels = self._pixels(images)
         parts: Sequence[torch.Tensor] = torch.split(pixels, CPU_IMAGES) if self.device.type == "cpu" else (pixels,)
         memory, extra = [], []
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):

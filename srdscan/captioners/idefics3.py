@@ -1,9 +1,11 @@
 """The Idefics3 family, SmolVLM included."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from srdscan.captioners.chat import ChatCaptioner
@@ -39,6 +41,9 @@ class Idefics3Captioner(ChatCaptioner):
         count = (vision.image_size // vision.patch_size // self.model.config.scale_factor) ** 2
         token = str(self.tokenizer.convert_ids_to_tokens(self.image_token))
         return f"<fake_token_around_image><global-img>{token * count}<fake_token_around_image>"
+
+    def _pixels(self, images: Sequence[Image.Image]) -> torch.Tensor:
+        return self.preprocess([[image] for image in images])  # a list of images for each prompt
 
     def _encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return torch.stack(list(self.model.model.get_image_features(pixel_values=pixels).pooler_output)), {}

@@ -33,7 +33,7 @@ class LlavaCaptioner(ChatCaptioner):
         count = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
         if config.vision_feature_select_strategy != "default":
             count += 1  # the class token stays
-        return str(self.tokenizer.convert_ids_to_tokens(self.image_token)) * count
+        return str(self.tokenizer.convert_ids_to_tokens(self.image_token)) * int(count)
 
     def _encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return torch.stack(list(self.model.model.get_image_features(pixel_values=pixels).pooler_output)), {}
