@@ -1,7 +1,6 @@
 """`srdscan audit`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,6 +14,7 @@ from srdscan.cli.options import (
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
+    flag,
     option,
     settings,
 )
@@ -27,13 +27,10 @@ def audit(
         "Captioner under audit, which may be backdoored: a model folder, a Hub id, package.module:Class, or "
         "captioner-backdoored (embedded canary). Leave it out to audit the data set's own captions (pair audit).",
     ),
-    canary: Annotated[
-        bool,
-        typer.Option(
-            "--canary",
-            help="Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
-        ),
-    ] = False,
+    canary: bool | None = flag(
+        "--canary",
+        "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
+    ),
     reference: str | None = REFERENCE,
     out: Path | None = option("Folder for the report. [default: srdscan-report]"),
     calibration: Path | None = option(

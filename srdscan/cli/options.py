@@ -13,6 +13,11 @@ def option(help: str, metavar: str | None = None) -> Any:
     return typer.Option(None, help=help, metavar=metavar, show_default=False)
 
 
+def flag(name: str, help: str) -> Any:
+    """A switch that can be turned on, and that is left to the configuration otherwise."""
+    return typer.Option(None, name, help=help, show_default=False)
+
+
 SHARDS: Any = typer.Argument(
     None,
     metavar="SHARDS...",
@@ -31,11 +36,13 @@ CONFIG = option("YAML file with any of these options; the command line wins.")
 def settings(cls: type[C], context: typer.Context) -> C:
     """A command's configuration: its options by name, over those of --config.
 
+    A zero is a value and wins over the file; only what was left out (None, or no shards at all) does not.
+
     Raises:
         ConfigError: an option is unknown or wrong.
     """
     from srdscan.config import load_config
 
-    given = {name: value for name, value in context.params.items() if value not in (None, False, [], ())}
+    given = {name: value for name, value in context.params.items() if value not in (None, [], ())}
     path = given.pop("config", None)
     return load_config(cls, path and Path(path), given)

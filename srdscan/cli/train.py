@@ -1,7 +1,6 @@
 """`srdscan train`."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -15,6 +14,7 @@ from srdscan.cli.options import (
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
+    flag,
     option,
     settings,
 )
@@ -33,7 +33,7 @@ def train(
         "Gain in semantic fidelity less an area cost, or SRD's stepped reward. [default: sfs]",
         "sfs|paper",
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    resume: bool | None = flag("--resume", "Continue from the last checkpoint in --out."),
     seed: int | None = SEED,
     device: str | None = DEVICE,
     num_beams: int | None = NUM_BEAMS,
