@@ -159,6 +159,8 @@ class HuggingFaceCaptioner(ABC):
     def encode(self, images: Sequence[Image.Image]) -> ImageEncoding:
         """One encoder pass, in half precision where the device computes it natively."""
         pixels = self._pixels(images)
+        if self.device.type == "cuda":
+            pixels = pixels.pin_memory()  # else the copy waits for whatever the device is doing
         parts: Sequence[torch.Tensor] = torch.split(pixels, CPU_IMAGES) if self.device.type == "cpu" else (pixels,)
         memory, extra = [], []
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
