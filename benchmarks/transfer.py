@@ -27,13 +27,13 @@ from srdscan.shards import expand_shards
 from srdscan.signals.attention import head_norms
 from srdscan.state import load_scores
 
-ATTACKS = (
-    Attack("corner", text="discount"),
-    Attack("faint-patch", text="volcano"),
-    Attack("two-patch", text="hello"),
-    Attack("noise", text="umbrella"),
-    Attack("blended", text="pancake"),
-)
+ATTACKS = {
+    Attack("corner", text="discount"): 4,
+    Attack("two-patch", text="hello"): 4,
+    Attack("blended", text="pancake"): 4,
+    Attack("faint-patch", text="volcano"): 10,
+}
+"""Attacks, and the epochs that their victims need."""
 SMALLEST_ASR = 0.9
 
 
@@ -45,8 +45,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/victims"))
     parser.add_argument("--policy", default="embedded")
     parser.add_argument("--triggers", nargs="*", help="only these")
-    parser.add_argument("--photos", type=int, default=4, help="shards of TRAIN that each victim learns from")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--photos", type=int, default=3, help="shards of TRAIN that each victim learns from")
     parser.add_argument("--victims-only", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
     args = parser.parse_args()
@@ -57,12 +56,12 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     document = []
-    for attack in ATTACKS:
+    for attack, epochs in ATTACKS.items():
         if args.triggers and attack.trigger not in args.triggers:
             continue
         with terminal_progress() as progress:
             victim = make_victim(
-                expand_shards([args.train])[: args.photos], args.dev, attack, args.work, args.epochs, progress=progress
+                expand_shards([args.train])[: args.photos], args.dev, attack, args.work, epochs, progress=progress
             )
         print(json.dumps({**asdict(victim), "path": str(victim.path)}), flush=True)
         if victim.asr < SMALLEST_ASR:

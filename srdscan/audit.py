@@ -244,6 +244,8 @@ def _identity(config: AuditConfig, locations: Sequence[str], models: tuple[Model
         "batch_size": config.batch_size,
         "device": pick_device(config.device),
         "num_beams": config.num_beams,
+        "prompt": config.prompt,
+        "reference_prompt": config.reference_prompt,
         "limit": config.limit,
         "caption_fields": list(config.caption_fields),
         "max_pixels": config.max_pixels,

@@ -34,6 +34,8 @@ class AuditConfig:
         batch_size: images per batch.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         num_beams: beam width; None takes each captioner's own.
+        prompt: what the captioner under audit is asked, or the words its captions go on from; None takes its family's.
+        reference_prompt: the same for the reference.
         limit: audit at most this many samples.
         seed: of the random controls of peak ablation.
         caption_fields: fields of a .json member that may hold the caption, the first one present is taken.
@@ -60,6 +62,8 @@ class AuditConfig:
     batch_size: int = 64
     device: str = "auto"
     num_beams: int | None = None
+    prompt: str | None = None
+    reference_prompt: str | None = None
     limit: int | None = None
     seed: int = 0
     caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
@@ -125,6 +129,8 @@ class TrainConfig:
         batch_size: images per batch while scoring.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         num_beams: beam width; None takes each captioner's own.
+        prompt: what the captioner is asked, or the words its captions go on from; None takes its family's.
+        reference_prompt: the same for the reference.
         limit: score at most this many samples.
         caption_fields: fields of a .json member that may hold the caption.
         max_pixels: larger images are left out.
@@ -145,6 +151,8 @@ class TrainConfig:
     batch_size: int = 64
     device: str = "auto"
     num_beams: int | None = None
+    prompt: str | None = None
+    reference_prompt: str | None = None
     limit: int | None = None
     caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
     max_pixels: int = 64_000_000

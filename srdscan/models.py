@@ -32,9 +32,9 @@ def load_models(config: AuditConfig, captioner: str | None = None) -> Models:
     device = pick_device(config.device)
     if device == "cpu":
         reuse_large_allocations()
-    reference = load_captioner(config.reference, device, config.num_beams)
-    same = captioner == config.reference
-    suspect = reference if same else captioner and load_captioner(captioner, device, config.num_beams)
+    reference = load_captioner(config.reference, device, config.num_beams, config.reference_prompt)
+    same = (captioner, config.prompt) == (config.reference, config.reference_prompt)
+    suspect = reference if same else captioner and load_captioner(captioner, device, config.num_beams, config.prompt)
     return Models(
         reference=reference,
         sentence_encoder=SentenceEncoder(config.sentence_encoder, device),

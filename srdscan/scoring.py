@@ -1,8 +1,11 @@
 """Pass 1: one shard in, one score file out."""
 
+import os
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -20,6 +23,9 @@ from srdscan.shards import Irregular, ReadOptions, Reason, Sample, ShardError, S
 from srdscan.signals import Batch, signals_for
 
 T = TypeVar("T")
+
+DECODERS = max(1, min(8, (os.cpu_count() or 2) // 2))
+"""Threads that decode images; the models want the other cores."""
 
 
 @dataclass
@@ -168,32 +174,66 @@ def decoded_batches(
     group: list[tuple[Sample, Image.Image]] = []
     done = 0
     damage: ShardError | None = None
-    iterator = iter(items)
+    decoded = _decode_each(items, max_pixels)
     while limit is None or done < limit:
         try:
-            item = next(iterator)
+            item, image = next(decoded)
         except StopIteration:
             break
         except ShardError as error:
             damage = error
             break
-        if isinstance(item, Irregular):
+        if isinstance(item, Irregular) or image is None:
+            assert isinstance(item, Irregular)
             irregular.append(item)
             continue
-        try:
-            group.append((item, decode_image(item.image, max_pixels)))
-        except ImageError as error:
-            reason: Reason = "oversized_image" if error.reason == "oversized" else "undecodable"
-            irregular.append(Irregular(item.shard, item.key, reason, error.detail, item.index))
-            continue
+        group.append((item, image))
         done += 1
         if len(group) == batch_size:
             yield group
             group = []
+    decoded.close()
     if group:
         yield group
     if damage is not None:
         raise damage
+
+
+def _decode_each(
+    items: Iterable[Sample | Irregular], max_pixels: int
+) -> Generator[tuple[Sample, Image.Image] | tuple[Irregular, None], None, None]:
+    """Every item in order, decoded by several threads (Pillow decodes outside of Python's lock).
+
+    Raises:
+        ShardError: the shard is damaged, after every item before the damage.
+    """
+    with ThreadPoolExecutor(DECODERS, "srdscan-decoder") as pool:
+        waiting: deque[Future[tuple[Sample, Image.Image] | tuple[Irregular, None]]] = deque()
+        damage: ShardError | None = None
+        iterator = iter(items)
+        while damage is None:
+            try:
+                waiting.append(pool.submit(_decode, next(iterator), max_pixels))
+            except StopIteration:
+                break
+            except ShardError as error:
+                damage = error
+            if len(waiting) > 2 * DECODERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        if damage is not None:
+            raise damage
+
+
+def _decode(item: Sample | Irregular, max_pixels: int) -> tuple[Sample, Image.Image] | tuple[Irregular, None]:
+    if isinstance(item, Irregular):
+        return item, None
+    try:
+        return item, decode_image(item.image, max_pixels)
+    except ImageError as error:
+        reason: Reason = "oversized_image" if error.reason == "oversized" else "undecodable"
+        return Irregular(item.shard, item.key, reason, error.detail, item.index), None
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:

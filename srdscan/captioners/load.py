@@ -9,7 +9,16 @@ from typing import Any
 from srdscan.captioners.base import Captioner
 from srdscan.captioners.fetch import explain
 
-FAMILIES: dict[str, str] = {"vision-encoder-decoder": "srdscan.captioners.vision_encoder_decoder"}
+FAMILIES: dict[str, str] = {
+    "blip": "srdscan.captioners.blip",
+    "blip-2": "srdscan.captioners.blip2",
+    "florence2": "srdscan.captioners.florence2",
+    "git": "srdscan.captioners.git",
+    "idefics3": "srdscan.captioners.idefics3",
+    "llava": "srdscan.captioners.llava",
+    "smolvlm": "srdscan.captioners.idefics3",
+    "vision-encoder-decoder": "srdscan.captioners.vision_encoder_decoder",
+}
 """`config.model_type` -> module with a `load(path, **options)`."""
 
 EMBEDDED = ("captioner", "captioner-backdoored")
@@ -30,13 +39,16 @@ def resolve_model(spec: str) -> str:
     return str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
 
 
-def load_captioner(spec: str, device: str = "cpu", num_beams: int | None = None) -> Captioner:
+def load_captioner(
+    spec: str, device: str = "cpu", num_beams: int | None = None, prompt: str | None = None
+) -> Captioner:
     """Loads a captioner.
 
     Args:
         spec: `captioner` or `captioner-backdoored` (embedded), a folder, a Hub id, or `package.module:Class`.
         device: a torch device.
         num_beams: beam width; None takes the model's own.
+        prompt: what the model is asked, or the words that its captions go on from; None takes the family's own.
 
     Raises:
         ModelError: nothing of that name, a family srdscan does not know, or weights that cannot be read.
@@ -53,7 +65,7 @@ def load_captioner(spec: str, device: str = "cpu", num_beams: int | None = None)
         )
     load: Callable[..., Captioner] = importlib.import_module(module).load
     try:
-        captioner = load(path, device=device, num_beams=num_beams)
+        captioner = load(path, device=device, num_beams=num_beams, prompt=prompt)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(explain(spec, error, images=True)) from error
     captioner.name = spec

@@ -49,7 +49,7 @@ class Preprocessor:
             self.std = torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1)
             self.rescale = float(processor.rescale_factor)
 
-    def __call__(self, images: Sequence[Image.Image]) -> torch.Tensor:
+    def __call__(self, images: Sequence[Any]) -> torch.Tensor:
         """(B, 3, H, W) float32 on the CPU."""
         if not self.fast:
             pixels: torch.Tensor = self.processor(images=list(images), return_tensors="pt")["pixel_values"]

@@ -10,7 +10,9 @@ from srdscan.cli.options import (
     DEVICE,
     LANGUAGE_MODEL,
     NUM_BEAMS,
+    PROMPT,
     REFERENCE,
+    REFERENCE_PROMPT,
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
@@ -46,6 +48,8 @@ def audit(
     ),
     device: str | None = DEVICE,
     num_beams: int | None = NUM_BEAMS,
+    prompt: str | None = PROMPT,
+    reference_prompt: str | None = REFERENCE_PROMPT,
     limit: int | None = option("Audit at most this many samples."),
     seed: int | None = SEED,
     sanitize: Path | None = option(

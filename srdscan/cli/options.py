@@ -29,6 +29,8 @@ SENTENCE_ENCODER = option("Folder or Hub id. [default: minilm (all-MiniLM-L6-v2,
 LANGUAGE_MODEL = option("Folder or Hub id of a causal language model. [default: embedded]")
 DEVICE = option("auto, cpu, cuda, cuda:1, mps. [default: auto]")
 NUM_BEAMS = option("Beam width of the captioners. [default: each model's own]")
+PROMPT = option("What the captioner is asked, or the words its captions go on from. [default: its family's own]")
+REFERENCE_PROMPT = option("The same for the reference.")
 SEED = option("Of everything random. [default: 0]")
 CONFIG = option("YAML file with any of these options; the command line wins.")
 

@@ -1,0 +1,44 @@
+"""The LLaVA family: llava-1.5 and models built like it."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoImageProcessor, AutoTokenizer, LlavaForConditionalGeneration
+
+from srdscan.captioners.chat import ChatCaptioner
+from srdscan.captioners.huggingface import Parts
+
+
+class LlavaCaptioner(ChatCaptioner):
+    """A `LlavaForConditionalGeneration`."""
+
+    def _load(self, path: str) -> Parts:
+        model = LlavaForConditionalGeneration.from_pretrained(
+            path,
+            attn_implementation={"text_config": "eager", "vision_config": "sdpa"},
+            dtype=torch.float32,
+            use_safetensors=True,
+        )
+        return Parts(
+            model=model,
+            vision=model.model.vision_tower,
+            decoder=model.model.language_model,
+            tokenizer=AutoTokenizer.from_pretrained(path),
+            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
+        )
+
+    def _image_text(self) -> str:
+        config = self.model.config
+        count = (config.vision_config.image_size // config.vision_config.patch_size) ** 2
+        if config.vision_feature_select_strategy != "default":
+            count += 1  # the class token stays
+        return str(self.tokenizer.convert_ids_to_tokens(self.image_token)) * int(count)
+
+    def _encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return torch.stack(list(self.model.model.get_image_features(pixel_values=pixels).pooler_output)), {}
+
+
+def load(path: str | Path, **options: Any) -> LlavaCaptioner:
+    """The family's entry in `load.FAMILIES`."""
+    return LlavaCaptioner(str(path), **options)
