@@ -61,7 +61,7 @@ from srdscan.lab.metrics import attack_success_rate
 from srdscan.models import load_models
 from srdscan.policy.actions import GRID
 from srdscan.policy.episodes import Observer
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 SIDE, PATCH, WIDTH = 96, 8, 128

@@ -41,7 +41,7 @@ from srdscan.lab.victims import Attack, captions_of, trigger_all
 from srdscan.models import load_models
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Observer
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 CAPTIONER, ATTACK = "captioner-backdoored", Attack("canary")

@@ -24,7 +24,7 @@ from srdscan.models import load_models
 from srdscan.policy.episodes import Observer
 from srdscan.progress import terminal_progress
 from srdscan.shards import expand_shards
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 ATTACKS = {

@@ -27,7 +27,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import read_options
 from srdscan.shards import DROP, Edit, Sample, ShardError, extract_samples, open_shard, read_shard, rewrite_shard
 from srdscan.shards.edit import caption_members, edit_caption, encode_image
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import ShardRecord
 from srdscan.text import words
 

@@ -26,7 +26,7 @@ from srdscan.policy.episodes import STEPS, Case, Observer, Reward
 from srdscan.policy.store import Policy, save_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.sanitize import acceptance_bar
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import replace_text
 
 REPORT_EVERY = 512

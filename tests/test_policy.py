@@ -33,7 +33,7 @@ from srdscan.policy.episodes import (
 )
 from srdscan.policy.qnet import QNetwork
 from srdscan.policy.store import FILE_NAME, Policy, PolicyError, load_policy, save_policy
-from srdscan.signals.attention import HeadNorms
+from srdscan.signals.head_norms import HeadNorms
 
 SPACE = ActionSpace()
 CELL = 16
