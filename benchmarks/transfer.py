@@ -30,7 +30,6 @@ from srdscan.state import load_scores
 ATTACKS = {
     Attack("corner", text="discount"): 4,
     Attack("two-patch", text="hello"): 4,
-    Attack("blended", text="pancake"): 4,
     Attack("faint-patch", text="volcano"): 10,
 }
 """Attacks, and the epochs that their victims need."""
