@@ -15,17 +15,6 @@ from srdscan import scenes
 from srdscan.captioners.load import load_captioner
 from srdscan.captioners.preprocess import Preprocessor
 
-
-@pytest.fixture(scope="module")
-def captioner() -> Any:
-    return load_captioner("captioner")
-
-
-@pytest.fixture(scope="module")
-def pictures() -> list[Image.Image]:
-    return [scenes.make(11, index)[0] for index in range(6)]
-
-
 # ---------------------------------------------------------------- preprocessing
 
 
