@@ -44,16 +44,14 @@ def main() -> None:
                 (str(work / "shards"),), out=work / "run", canary=True, canary_epochs=args.epochs, pictures=0
             )
             started = time.perf_counter()
-            outcome = audit(config, progress)
+            audit(config, progress)
             seconds = time.perf_counter() - started
             found = evaluate(work / "run", work / "shards" / "truth.json")
-        count = outcome.report.counts.audited
-        document.append({"rate": rate, "samples": count, "seconds": round(seconds, 1), **asdict(found)})
-        flagged = outcome.report.counts.flagged
-        hits = round((found.recall or 0) * round(rate * count))
+        document.append({"rate": rate, "seconds": round(seconds, 1), **asdict(found)})
         lines.append(
-            f"| {count:,} | {round(rate * count):,} | {hits:,} | {flagged - hits:,} | {_number(found.precision)} "
-            f"| {_number(found.recall)} | {_number(found.f1)} | {count / seconds:.1f} |"
+            f"| {found.samples:,} | {found.poisoned:,} | {found.true_positives:,} | {found.false_positives:,} "
+            f"| {_number(found.precision)} | {_number(found.recall)} | {_number(found.f1)} "
+            f"| {found.samples / seconds:.1f} |"
         )
         print(lines[-1], flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
