@@ -5,8 +5,10 @@
 Trained: a small BLIP and a small ViT-GPT2 learn drawn scenes of which 10 % carry the canary's trigger and target; fresh
 scenes with 5 % planted are then audited. `peak` is the share of triggered images in which the most abnormal attention
 head has its peak on the trigger. With --photos they, who know scenes alone, are also let loose on photographs, as the
-captioner and as both captioner and reference: the fit check must call that inconclusive. Full size: published configurations with random weights caption one batch, attention
-included, each in a process of its own. Writes families.md and families.json.
+captioner and as both captioner and reference: the fit check must call that inconclusive.
+
+Full size: published configurations with random weights caption one batch, attention included, each in a process of its
+own. Writes families.md and families.json.
 """
 
 import argparse
