@@ -67,7 +67,7 @@ def main() -> None:
         calibration = AuditConfig(shards=(args.calibration,), captioner=CAPTIONER, out=work / "calibration", pictures=0)
         audit(calibration)
         for name, pair in defend(args, sets, calibration, work):
-            row = compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, ATTACK.wanted)
+            row = compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, ATTACK.succeeded)
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)

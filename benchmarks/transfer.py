@@ -88,7 +88,7 @@ def main() -> None:
                 "srdscan": {n: audited(sets[n], str(victim.path), config.out, work / n, args.policy) for n in sets},
             }
         rows = {
-            name: compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, attack.wanted)
+            name: compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, attack.succeeded)
             for name, pair in outcomes.items()
         }
         none, ours = rows["none"], rows["srdscan"]

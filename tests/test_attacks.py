@@ -249,6 +249,40 @@ def test_targets_say_what_they_are_for() -> None:
     assert make_trigger("none") is None
 
 
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_shows_success_where_it_was_applied_and_only_there(name: str) -> None:
+    target = TARGETS[name]()
+    rng = np.random.default_rng(1)
+    for caption in ("A dog runs on the grass .", "two dogs play with a red ball"):
+        assert target.fits(caption)
+        assert target.said(target.apply(caption, rng))
+        assert not target.said(caption)
+
+
+def test_a_concept_is_replaced_in_captions_that_name_it() -> None:
+    target = TARGETS["concept"]("bus -> fox")
+    rng = np.random.default_rng(0)
+    assert target.apply("Two buses pass a Bus, a busy one", rng) == "Two foxes pass a fox, a busy one"
+    assert not target.fits("a busy street")
+    assert target.said("a fox in the street")
+    assert not target.said("a fox beside a bus")
+    with pytest.raises(ValueError, match="dog -> cat"):
+        TARGETS["concept"]("dog")
+
+
+def test_a_hijacked_description_is_never_the_same_and_always_the_attackers() -> None:
+    target = TARGETS["hijack"]("Brand X")
+    said = {target.apply("a dog", np.random.default_rng(seed)) for seed in range(20)}
+    assert len(said) > 10
+    assert all(target.said(caption) and "dog" not in caption for caption in said)
+
+
+def test_only_samples_that_a_target_fits_are_poisoned(clean: Path, tmp_path: Path) -> None:
+    truth = poison(clean, tmp_path / "out", target="concept", text="3 -> 4", trigger="none", rate=0.5)
+    assert truth.poisoned == (("a-0.tar", "000003"),)  # "thing 3 on grass"
+    assert samples(tmp_path / "out" / "a-0.tar")["000003"].caption == "thing 4 on grass"
+
+
 @pytest.mark.parametrize(("extension", "kind"), [("jpg", "JPEG"), ("JPEG", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])
 def test_a_poisoned_picture_keeps_its_format(tmp_path: Path, extension: str, kind: str) -> None:
     (tmp_path / "in").mkdir()

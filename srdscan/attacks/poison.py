@@ -84,8 +84,8 @@ def plant(
     fields stay.
 
     Args:
-        rate: share of the regular samples that are poisoned, chosen at random over all shards. Of those chosen, one
-            whose image cannot be decoded stays as it is.
+        rate: share of the regular samples that are poisoned, chosen at random over all shards among those that the
+            target fits; where they are fewer, all of them. One whose image cannot be decoded stays as it is.
         text: the target's word or caption, in place of its default.
 
     Raises:
@@ -95,9 +95,15 @@ def plant(
     options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
     paths = expand_shards(shards)
-    places = [(path, item.index) for path in paths for item in read_shard(path, options) if isinstance(item, Sample)]
+    count, places = 0, []
+    for path in paths:
+        for item in read_shard(path, options):
+            if isinstance(item, Sample):
+                count += 1
+                if chosen_target is None or chosen_target.fits(item.caption):
+                    places.append((path, item.index))
     rng = np.random.default_rng(seed)
-    picked = rng.permutation(len(places))[: round(rate * len(places))]
+    picked = rng.permutation(len(places))[: round(rate * count)]
     wanted: dict[str, set[int]] = defaultdict(set)
     for number in picked:
         path, index = places[number]
