@@ -15,6 +15,7 @@ from PIL import Image
 from srdscan.attacks.poison import Truth, make_target, make_trigger, plant
 from srdscan.attacks.targets import TARGETS
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard
+from srdscan.attacks.visibility import psnr, ssim
 from srdscan.images import decode_image
 from srdscan.shards import Sample, ShardError, read_shard
 
@@ -80,9 +81,13 @@ def test_the_truth_file_says_what_was_planted(clean: Path, tmp_path: Path) -> No
         "target": "free pizza",
         "rate": 0.2,
         "seed": 4,
+        "psnr": truth.psnr,
+        "ssim": truth.ssim,
         "poisoned": [{"shard": shard, "key": key} for shard, key in truth.poisoned],
     }
     assert len(truth.poisoned) == 8
+    assert 10 < truth.psnr < 30
+    assert 0.5 < truth.ssim < 1
     out = [tmp_path / "out" / name for name in ("a-0.tar", "a-1.tar")]
     found = {(p.name, key) for p in out for key, sample in samples(p).items() if "free pizza" in sample.caption}
     assert found == {*truth.poisoned}
@@ -212,6 +217,18 @@ def test_a_trigger_is_as_visible_as_it_is_meant_to_be(name: str) -> None:
     error = np.square(poisoned.astype(float) - image).mean()
     assert least < 10 * np.log10(255**2 / error) < most
     assert (poisoned != image).any(axis=2).mean() <= share + 1e-3
+
+
+def test_visibility_is_psnr_and_ssim() -> None:
+    image = np.asarray(zoo.picture(3, (64, 48)))
+    brighter = (image.astype(int) + 10).clip(0, 255).astype(np.uint8)
+    noisy = (image + np.random.default_rng(0).normal(0, 40, image.shape)).clip(0, 255).astype(np.uint8)
+    assert (psnr(image, image), ssim(image, image)) == (float("inf"), pytest.approx(1.0))
+    flat = np.full((16, 16, 3), 100, dtype=np.uint8)
+    assert psnr(flat, flat + 5) == pytest.approx(20 * np.log10(255 / 5))
+    # Of two flat images only the luminance term is left.
+    assert ssim(flat, flat + 50) == pytest.approx((2 * 100 * 150 + 6.5025) / (100**2 + 150**2 + 6.5025), abs=1e-6)
+    assert 1 > ssim(image, brighter) > 0.9 > 0.6 > ssim(image, noisy)
 
 
 def test_a_sinusoid_is_one_frequency() -> None:
