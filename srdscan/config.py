@@ -27,7 +27,7 @@ class AuditConfig:
         captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
         reference: the trusted captioner.
         sentence_encoder: `minilm`, a folder or a Hub id.
-        language_model: `embedded`, a folder or a Hub id.
+        language_model: `embedded`, a folder, a Hub id or a .gguf file.
         calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
         fdr: false-discovery rate that flagging is held to, in (0, 1).
         fail_on: `any`, `rate=0.01` (fail above this share of flagged samples) or `never`.
@@ -119,7 +119,7 @@ class TrainConfig:
         captioner: the captioner to be made honest.
         reference: the trusted captioner.
         sentence_encoder: `minilm`, a folder or a Hub id.
-        language_model: `embedded`, a folder or a Hub id.
+        language_model: `embedded`, a folder, a Hub id or a .gguf file.
         steps: environment steps; each is one perturbed and captioned image.
         lanes: images under repair at once.
         cases: images to train on at most, half of them suspicious where there are that many.

@@ -25,6 +25,7 @@ OPTIONAL = {
     "matplotlib": "learning curves",
     "peft": "fine-tuning captioners of other families",
     "gguf": "language models in GGUF form",
+    "accelerate": "the same",
 }
 SPEED_SECONDS = 10.0
 BATCH = 64
@@ -160,7 +161,7 @@ def throughput(device: str, seconds: float = SPEED_SECONDS) -> float:
 def _try(role: str, name: str, load: Callable[[], object]) -> Model:
     try:
         load()
-    except (ModelError, ValueError, OSError) as error:
+    except (ModelError, ValueError, OSError, ImportError) as error:
         return Model(role, name, str(error))
     return Model(role, name, None)
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from srdscan.captioners.fetch import explain
+from srdscan.captioners.fetch import LOADING_ERRORS, explain
 from srdscan.captioners.load import ModelError
 from srdscan.device import autocast_dtype, module_fingerprint
 from srdscan.language_model import LanguageModel
@@ -39,8 +39,8 @@ class SentenceEncoder:
         path = str(_packaged_minilm()) if spec == "minilm" else spec
         try:
             self.model = SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True})
-        except (OSError, ValueError) as error:
-            raise ModelError(f"--sentence-encoder {explain(spec, error)}") from error
+        except LOADING_ERRORS as error:
+            raise ModelError(f"--sentence-encoder {explain(spec, error, path)}") from error
         self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
         self.name = spec
         self.device = torch.device(device)

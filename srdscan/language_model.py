@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from srdscan.captioners.fetch import explain
+from srdscan.captioners.fetch import LOADING_ERRORS, explain, is_gguf, remedy
 from srdscan.captioners.load import ModelError, models_folder
 from srdscan.device import autocast_dtype, module_fingerprint
 from srdscan.text import plain_caption, word_spans
@@ -28,7 +30,8 @@ class LanguageModel:
     Texts are put in `plain_caption` form first, so that case, spacing and the final full stop cost nothing.
 
     Args:
-        spec: `embedded` (models/language-model), a folder or a Hub id.
+        spec: `embedded` (models/language-model), a folder, a Hub id, or a .gguf file (extra `gguf`), whose weights are
+            expanded to float32.
         device: a torch device.
 
     Raises:
@@ -39,18 +42,21 @@ class LanguageModel:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         path = str(models_folder() / "language-model") if spec == "embedded" else spec
+        folder, options = _gguf_options(path) if is_gguf(path) else (path, {})
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(path)
-        except (OSError, ValueError) as error:
-            raise ModelError(f"--language-model {explain(spec, error)}") from error
+            model: Any = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, use_safetensors=True, **options
+            )
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
+        except LOADING_ERRORS as error:
+            raise ModelError(f"--language-model {explain(spec, error, path)}") from error
+        self.end = self.tokenizer.eos_token_id
+        if self.end is None:
+            raise ModelError(f"--language-model {spec}: its tokenizer has no end token, which captions are scored with")
         self.name = spec
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
-        self.start = (
-            self.tokenizer.bos_token_id if self.tokenizer.bos_token_id is not None else self.tokenizer.eos_token_id
-        )
-        self.end = self.tokenizer.eos_token_id
+        self.start = self.end if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
         self.limit = min(int(getattr(model.config, "max_position_embeddings", 0) or 64), 256) - 2
         self.fingerprint = module_fingerprint(model)
 
@@ -186,6 +192,23 @@ def _grow(number: int, family: Sequence[list[int]]) -> Iterator[_Tree]:
         tree.columns.append([*range(shared + 1), *range(start, start + own)])
         tree.tokens.append(tokens)
     yield tree
+
+
+def _gguf_options(path: str) -> tuple[str, dict[str, str]]:
+    """The folder of a .gguf file, and what transformers must be told to read it there.
+
+    Raises:
+        ModelError: there is no such file, or a package is missing that reads GGUF.
+    """
+    if not Path(path).is_file():
+        raise ModelError(f"--language-model {path}: {remedy(path)}")
+    missing = [name for name in ("gguf", "accelerate") if find_spec(name) is None]
+    if missing:
+        raise ModelError(
+            f"--language-model {path}: GGUF needs {' and '.join(missing)}: pip install 'srdscan[gguf]', or pass a "
+            "folder with the same model in safetensors"
+        )
+    return str(Path(path).parent), {"gguf_file": Path(path).name}
 
 
 def _common_prefix(first: Sequence[int], second: Sequence[int]) -> int:

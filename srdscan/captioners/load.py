@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from srdscan.captioners.base import Captioner
-from srdscan.captioners.fetch import explain
+from srdscan.captioners.fetch import LOADING_ERRORS, explain
 
 FAMILIES: dict[str, str] = {
     "blip": "srdscan.captioners.blip",
@@ -66,8 +66,8 @@ def load_captioner(
     load: Callable[..., Captioner] = importlib.import_module(module).load
     try:
         captioner = load(path, device=device, num_beams=num_beams, prompt=prompt)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(explain(spec, error, images=True)) from error
+    except LOADING_ERRORS as error:
+        raise ModelError(explain(spec, error, path, images=True)) from error
     captioner.name = spec
     return captioner
 

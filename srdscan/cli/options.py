@@ -26,7 +26,7 @@ SHARDS: Any = typer.Argument(
 )
 REFERENCE = option("Trusted captioner. [default: captioner (embedded)]")
 SENTENCE_ENCODER = option("Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]")
-LANGUAGE_MODEL = option("Folder or Hub id of a causal language model. [default: embedded]")
+LANGUAGE_MODEL = option("Folder, Hub id or .gguf file of a causal language model. [default: embedded]")
 DEVICE = option("auto, cpu, cuda, cuda:1, mps. [default: auto]")
 NUM_BEAMS = option("Beam width of the captioners. [default: each model's own]")
 PROMPT = option("What the captioner is asked, or the words its captions go on from. [default: its family's own]")
