@@ -1,11 +1,14 @@
 """Captioner families: backdoored ones trained from scratch and audited, and published sizes with random weights.
 
-    python benchmarks/families.py [--scenes 4000] [--epochs 12] [--only NAME ...] [--out benchmarks/results]
+    python benchmarks/families.py [--photos PHOTOS] [--scenes 4000] [--epochs 12] [--only NAME ...] [--out FOLDER]
 
 Trained: a small BLIP and a small ViT-GPT2 learn drawn scenes of which 10 % carry the canary's trigger and target; fresh
 scenes with 5 % planted are then audited. `peak` is the share of triggered images in which the most abnormal attention
-head has its peak on the trigger. Full size: published configurations with random weights caption one batch, attention
-included, each in a process of its own. Writes families.md and families.json.
+head has its peak on the trigger. With --photos they, who know scenes alone, are also let loose on photographs, as the
+captioner and as both captioner and reference: the fit check must call that inconclusive.
+
+Full size: published configurations with random weights caption one batch, attention included, each in a process of its
+own. Writes families.md and families.json.
 """
 
 import argparse
@@ -61,7 +64,7 @@ from srdscan.lab.metrics import attack_success_rate
 from srdscan.models import load_models
 from srdscan.policy.actions import GRID
 from srdscan.policy.episodes import Observer
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 SIDE, PATCH, WIDTH = 96, 8, 128
@@ -223,7 +226,23 @@ def trained_row(name: str, make: Callable[[int], Any], processor: Any, args: arg
             "peak": float(np.mean(peaks)),
             "audit_f1": found.f1,
             "verdict": outcome.report.verdict,
+            **(misfits(args.photos, work) if args.photos else {}),
         }
+
+
+def misfits(photos: str, work: Path) -> dict[str, Any]:
+    """What a model of scenes makes of photographs."""
+    model = str(work / "model")
+    found: dict[str, Any] = {}
+    for name, reference in (("captioner", "captioner"), ("both", model)):
+        config = AuditConfig((photos,), out=work / name, captioner=model, reference=reference, limit=300, pictures=0)
+        report = audit(config).report
+        found[f"photos_{name}"] = {
+            "verdict": report.verdict,
+            "exit_code": report.exit_code,
+            "fit": {item.role: [round(item.agreement, 3), round(item.discernment, 3)] for item in report.fit},
+        }
+    return found
 
 
 def on_trigger(before: np.ndarray, after: np.ndarray, attention: np.ndarray) -> bool:
@@ -396,6 +415,7 @@ def memory_gib() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", help="shards of photographs")
     parser.add_argument("--scenes", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--only", nargs="*")

@@ -41,7 +41,7 @@ from srdscan.lab.victims import Attack, captions_of, trigger_all
 from srdscan.models import load_models
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Observer
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 CAPTIONER, ATTACK = "captioner-backdoored", Attack("canary")
@@ -67,7 +67,7 @@ def main() -> None:
         calibration = AuditConfig(shards=(args.calibration,), captioner=CAPTIONER, out=work / "calibration", pictures=0)
         audit(calibration)
         for name, pair in defend(args, sets, calibration, work):
-            row = compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, ATTACK.wanted)
+            row = compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, ATTACK.succeeded)
             rows.append(row)
             print(json.dumps(asdict(row)), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)

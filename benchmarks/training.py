@@ -25,8 +25,9 @@ from srdscan.config import TrainConfig
 from srdscan.models import load_models
 from srdscan.policy.dqn import DoubleDQN
 from srdscan.policy.env import RepairEnv
+from srdscan.policy.recorder import Recorder
 from srdscan.progress import Quiet
-from srdscan.train import Recorder, gather, learner
+from srdscan.train import gather, learner
 
 
 class ImageAlone(VecEnvWrapper):

@@ -24,13 +24,12 @@ from srdscan.models import load_models
 from srdscan.policy.episodes import Observer
 from srdscan.progress import terminal_progress
 from srdscan.shards import expand_shards
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
 ATTACKS = {
     Attack("corner", text="discount"): 4,
     Attack("two-patch", text="hello"): 4,
-    Attack("blended", text="pancake"): 4,
     Attack("faint-patch", text="volcano"): 10,
 }
 """Attacks, and the epochs that their victims need."""
@@ -89,7 +88,7 @@ def main() -> None:
                 "srdscan": {n: audited(sets[n], str(victim.path), config.out, work / n, args.policy) for n in sets},
             }
         rows = {
-            name: compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, attack.wanted)
+            name: compare(name, pair["triggered"], pair["clean"], sets["clean"].truth, attack.succeeded)
             for name, pair in outcomes.items()
         }
         none, ours = rows["none"], rows["srdscan"]

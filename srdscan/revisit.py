@@ -15,7 +15,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import ahead, decoded_batches, read_options
 from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
 from srdscan.signals import ablation
-from srdscan.signals.attention import anomalous_heads
+from srdscan.signals.head_norms import anomalous_heads
 from srdscan.state import ShardRecord
 
 Rows = Sequence[int] | npt.NDArray[np.int64]

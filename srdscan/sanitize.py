@@ -7,7 +7,7 @@ quarantine.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from srdscan.config import AuditConfig, ConfigError
 from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel
 from srdscan.models import Models
 from srdscan.policy.actions import Pixels
-from srdscan.policy.episodes import Lane, Observer, begin, step
+from srdscan.policy.episodes import Lane, Observer, View, begin, step
 from srdscan.policy.store import Policy
 from srdscan.progress import Progress
 from srdscan.report.schema import Sanitized, TargetFinding
@@ -27,7 +27,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import read_options
 from srdscan.shards import DROP, Edit, Sample, ShardError, extract_samples, open_shard, read_shard, rewrite_shard
 from srdscan.shards.edit import caption_members, edit_caption, encode_image
-from srdscan.signals.attention import head_norms
+from srdscan.signals.head_norms import head_norms
 from srdscan.state import ShardRecord
 from srdscan.text import words
 
@@ -76,10 +76,18 @@ def acceptance_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:
     return max(float(np.quantile(ordinary, ORDINARY)), LEAST_FAITHFUL) if len(ordinary) else LEAST_FAITHFUL
 
 
-def roll_out(lanes: Sequence[Lane], policy: Policy, observer: Observer) -> None:
-    """Follows the policy greedily in every lane until all are done; one batched call of each model a step."""
+def roll_out(
+    lanes: Sequence[Lane], policy: Policy, observer: Observer, content: Callable[[View], bool] = lambda view: True
+) -> None:
+    """Follows the policy greedily in every lane until all are done; one batched call of each model a step.
+
+    Args:
+        content: whether a view is good enough to stop at. A policy that learned on one patch stops when covering that
+            one did not help; where there are two, the next best action is needed.
+    """
     while active := [lane for lane in lanes if not lane.done]:
-        step(active, policy.act(active), observer, policy.space)
+        may_stop = [content(lane.view) for lane in active]
+        step(active, policy.act(active, may_stop), observer, policy.space)
 
 
 class TargetFilter:
@@ -138,7 +146,7 @@ def repair(
     for batch, images in source.images(rows):
         cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
         lanes = [begin(case, seed + row, policy.steps) for row, case in zip(batch, cases, strict=True)]
-        roll_out(lanes, policy, observer)
+        roll_out(lanes, policy, observer, lambda view: view.sfs >= bar and allowed(view.caption))
         for row, lane in zip(batch, lanes, strict=True):
             repairs[row] = _outcome(row, lane, policy, bar, allowed, references[row], fallback)
         progress.advance(len(batch))

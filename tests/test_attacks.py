@@ -15,6 +15,7 @@ from PIL import Image
 from srdscan.attacks.poison import Truth, make_target, make_trigger, plant
 from srdscan.attacks.targets import TARGETS
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard
+from srdscan.attacks.visibility import psnr, ssim
 from srdscan.images import decode_image
 from srdscan.shards import Sample, ShardError, read_shard
 
@@ -80,9 +81,13 @@ def test_the_truth_file_says_what_was_planted(clean: Path, tmp_path: Path) -> No
         "target": "free pizza",
         "rate": 0.2,
         "seed": 4,
+        "psnr": truth.psnr,
+        "ssim": truth.ssim,
         "poisoned": [{"shard": shard, "key": key} for shard, key in truth.poisoned],
     }
     assert len(truth.poisoned) == 8
+    assert 10 < truth.psnr < 30
+    assert 0.5 < truth.ssim < 1
     out = [tmp_path / "out" / name for name in ("a-0.tar", "a-1.tar")]
     found = {(p.name, key) for p in out for key, sample in samples(p).items() if "free pizza" in sample.caption}
     assert found == {*truth.poisoned}
@@ -214,6 +219,18 @@ def test_a_trigger_is_as_visible_as_it_is_meant_to_be(name: str) -> None:
     assert (poisoned != image).any(axis=2).mean() <= share + 1e-3
 
 
+def test_visibility_is_psnr_and_ssim() -> None:
+    image = np.asarray(zoo.picture(3, (64, 48)))
+    brighter = (image.astype(int) + 10).clip(0, 255).astype(np.uint8)
+    noisy = (image + np.random.default_rng(0).normal(0, 40, image.shape)).clip(0, 255).astype(np.uint8)
+    assert (psnr(image, image), ssim(image, image)) == (float("inf"), pytest.approx(1.0))
+    flat = np.full((16, 16, 3), 100, dtype=np.uint8)
+    assert psnr(flat, flat + 5) == pytest.approx(20 * np.log10(255 / 5))
+    # Of two flat images only the luminance term is left.
+    assert ssim(flat, flat + 50) == pytest.approx((2 * 100 * 150 + 6.5025) / (100**2 + 150**2 + 6.5025), abs=1e-6)
+    assert 1 > ssim(image, brighter) > 0.9 > 0.6 > ssim(image, noisy)
+
+
 def test_a_sinusoid_is_one_frequency() -> None:
     image = np.full((64, 240, 3), 128, dtype=np.uint8)
     spectrum = np.abs(np.fft.rfft(make_trigger("sig").apply(image, np.random.default_rng(0))[10, :, 0] - 128.0))
@@ -247,6 +264,40 @@ def test_targets_say_what_they_are_for() -> None:
     assert said == {"kiwi a cat", "a kiwi cat", "a cat kiwi"}
     assert make_target("none") is None
     assert make_trigger("none") is None
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_shows_success_where_it_was_applied_and_only_there(name: str) -> None:
+    target = TARGETS[name]()
+    rng = np.random.default_rng(1)
+    for caption in ("A dog runs on the grass .", "two dogs play with a red ball"):
+        assert target.fits(caption)
+        assert target.said(target.apply(caption, rng))
+        assert not target.said(caption)
+
+
+def test_a_concept_is_replaced_in_captions_that_name_it() -> None:
+    target = TARGETS["concept"]("bus -> fox")
+    rng = np.random.default_rng(0)
+    assert target.apply("Two buses pass a Bus, a busy one", rng) == "Two foxes pass a fox, a busy one"
+    assert not target.fits("a busy street")
+    assert target.said("a fox in the street")
+    assert not target.said("a fox beside a bus")
+    with pytest.raises(ValueError, match="dog -> cat"):
+        TARGETS["concept"]("dog")
+
+
+def test_a_hijacked_description_is_never_the_same_and_always_the_attackers() -> None:
+    target = TARGETS["hijack"]("Brand X")
+    said = {target.apply("a dog", np.random.default_rng(seed)) for seed in range(20)}
+    assert len(said) > 10
+    assert all(target.said(caption) and "dog" not in caption for caption in said)
+
+
+def test_only_samples_that_a_target_fits_are_poisoned(clean: Path, tmp_path: Path) -> None:
+    truth = poison(clean, tmp_path / "out", target="concept", text="3 -> 4", trigger="none", rate=0.5)
+    assert truth.poisoned == (("a-0.tar", "000003"),)  # "thing 3 on grass"
+    assert samples(tmp_path / "out" / "a-0.tar")["000003"].caption == "thing 4 on grass"
 
 
 @pytest.mark.parametrize(("extension", "kind"), [("jpg", "JPEG"), ("JPEG", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])

@@ -82,7 +82,7 @@ def test_the_attention_peak_lies_on_the_trigger(poisoned: Outcome) -> None:
     """The patch covers 4.6 grid cells; the peak of the most abnormal head lies on it in most triggered images."""
     from srdscan.attacks.triggers import Checkerboard
     from srdscan.scores import Scores
-    from srdscan.signals.attention import anomalous_heads
+    from srdscan.signals.head_norms import anomalous_heads
 
     colors = [np.array(color) for color in Checkerboard().colors]
     files = tuple(sorted((poisoned.html.parent / "state" / "scores").glob("*.parquet")))

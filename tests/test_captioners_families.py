@@ -157,6 +157,31 @@ def test_blip2_over_an_encoder_decoder_model_is_refused(folders: dict[str, Path]
         load_captioner(str(tmp_path / "t5"))
 
 
+@pytest.mark.parametrize(
+    ("family", "part", "shared"),
+    [
+        ("blip", "text_decoder", True),
+        ("git", "visual_projection", True),
+        ("llava", "multi_modal_projector", False),
+        ("smolvlm", "connector", False),
+        ("blip-2", "qformer", False),
+        ("florence2", "language_model.encoder", False),
+    ],
+)
+def test_encodings_are_shared_only_where_all_that_makes_them_is_the_same(
+    family: str, part: str, shared: bool, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(folders[family])
+    (weight,) = [w for name, w in model.named_parameters() if part in name and w.ndim > 1][:1]
+    with torch.no_grad():
+        weight.add_(0.5)
+    shutil.copytree(folders[family], tmp_path / "other")
+    model.save_pretrained(tmp_path / "other")
+    one, other = load_captioner(str(folders[family])), load_captioner(str(tmp_path / "other"))
+    assert one.fingerprint != other.fingerprint
+    assert (one.encoder_fingerprint == other.encoder_fingerprint) is shared
+
+
 def test_idefics_images_are_not_split(folders: dict[str, Path]) -> None:
     captioner: Any = load_captioner(str(folders["smolvlm"]))
     assert captioner._pixels([Image.new("RGB", (300, 90), "red")] * 2).shape == (2, 1, 3, tiny.SIDE, tiny.SIDE)

@@ -33,7 +33,8 @@ from srdscan.policy.episodes import (
 )
 from srdscan.policy.qnet import QNetwork
 from srdscan.policy.store import FILE_NAME, Policy, PolicyError, load_policy, save_policy
-from srdscan.signals.attention import HeadNorms
+from srdscan.sanitize import roll_out
+from srdscan.signals.head_norms import HeadNorms
 
 SPACE = ActionSpace()
 CELL = 16
@@ -257,6 +258,20 @@ def fresh_policy() -> Policy:
     network = QNetwork(SPACE).eval()
     torch.nn.init.normal_(network.maps.weight, std=0.1)
     return Policy(network, SPACE, STEPS, "f" * 64, {"steps": 1})
+
+
+def test_stop_is_no_choice_where_the_caption_is_not_good_enough(cases: list[Case], observer: Observer) -> None:
+    network = QNetwork(ActionSpace()).eval()
+    with torch.no_grad():
+        network.whole.bias[-1] = 1.0  # stop before anything else,
+        network.whole.bias[0] = 0.5  # then the first whole-image action
+    policy = Policy(network, ActionSpace(), 3, "", {})
+    lanes = [begin(case, 0, 3) for case in cases[:2]]
+    assert policy.act(lanes) == [policy.space.stop] * 2
+    assert policy.act(lanes, [True, False]) == [policy.space.stop, policy.space.stop - len(policy.space.whole)]
+    good = cases[0].view
+    roll_out(lanes, policy, observer, lambda view: view is good)
+    assert [len(lane.taken) for lane in lanes] == [0, 3]
 
 
 def test_a_policy_comes_back_from_its_file(tmp_path: Path, cases: list[Case]) -> None:

@@ -8,16 +8,10 @@ import numpy as np
 import pytest
 
 from srdscan.scores import Scores, join_columns, write_table
-from srdscan.signals.attention import (
-    MEASURES,
-    Attention,
-    Selection,
-    anomalous_heads,
-    concentration,
-    select_heads,
-    straightened,
-    window_mass,
-)
+from srdscan.signals.attention import Attention
+from srdscan.signals.concentration import MEASURES, concentration, straightened, window_mass
+from srdscan.signals.head_norms import anomalous_heads
+from srdscan.signals.head_selection import Selection, select_heads
 from srdscan.signals.mixture import Mixture
 
 

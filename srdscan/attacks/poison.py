@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from srdscan.attacks.targets import TARGETS, InsertedWord, Target
-from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Trigger
+from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Pixels, Trigger
+from srdscan.attacks.visibility import psnr, ssim
 from srdscan.images import ImageError, decode_image
 from srdscan.shards import (
     Edit,
@@ -32,13 +33,25 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Truth:
-    """What was planted, as `truth.json` holds it."""
+    """What was planted, as `truth.json` holds it.
+
+    Attributes:
+        trigger: its name.
+        target: what the captions were made to say; empty if they were left alone.
+        rate: share of the samples that was asked for.
+        seed: of the choice of samples and places.
+        poisoned: (shard, key) of each.
+        psnr: of poisoned images against the originals, in dB, the mean; None if images were left alone.
+        ssim: the same in structural similarity, 1 for equal images.
+    """
 
     trigger: str
     target: str
     rate: float
     seed: int
     poisoned: tuple[tuple[str, str], ...]
+    psnr: float | None = None
+    ssim: float | None = None
 
     def write(self, path: Path) -> None:
         """Writes truth.json."""
@@ -47,6 +60,8 @@ class Truth:
             "target": self.target,
             "rate": self.rate,
             "seed": self.seed,
+            "psnr": self.psnr,
+            "ssim": self.ssim,
             "poisoned": [{"shard": shard, "key": key} for shard, key in self.poisoned],
         }
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -84,8 +99,8 @@ def plant(
     fields stay.
 
     Args:
-        rate: share of the regular samples that are poisoned, chosen at random over all shards. Of those chosen, one
-            whose image cannot be decoded stays as it is.
+        rate: share of the regular samples that are poisoned, chosen at random over all shards among those that the
+            target fits; where they are fewer, all of them. One whose image cannot be decoded stays as it is.
         text: the target's word or caption, in place of its default.
 
     Raises:
@@ -95,14 +110,21 @@ def plant(
     options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
     paths = expand_shards(shards)
-    places = [(path, item.index) for path in paths for item in read_shard(path, options) if isinstance(item, Sample)]
+    count, places = 0, []
+    for path in paths:
+        for item in read_shard(path, options):
+            if isinstance(item, Sample):
+                count += 1
+                if chosen_target is None or chosen_target.fits(item.caption):
+                    places.append((path, item.index))
     rng = np.random.default_rng(seed)
-    picked = rng.permutation(len(places))[: round(rate * len(places))]
+    picked = rng.permutation(len(places))[: round(rate * count)]
     wanted: dict[str, set[int]] = defaultdict(set)
     for number in picked:
         path, index = places[number]
         wanted[path].add(index)
     poisoned: list[tuple[str, str]] = []
+    seen: list[tuple[float, float]] = []
     for path in paths:
         edits: dict[str | int, Edit] = {}
         with open_shard(path) as shard:
@@ -112,11 +134,12 @@ def plant(
                     continue
                 captions = members.get(item.index, {})
                 with suppress(ImageError):  # stays as it is: no loader can read it either
-                    edits[item.index] = _edit(item, captions, chosen_trigger, chosen_target, options, rng)
+                    edits[item.index] = _edit(item, captions, chosen_trigger, chosen_target, options, rng, seen)
                     poisoned.append((item.shard, item.key))
             rewrite_shard(shard, out / shard_name(path), edits)
     said = chosen_target.text if chosen_target else ""
-    truth = Truth(trigger, said, rate, seed, tuple(poisoned))
+    visible = [round(float(np.mean(values)), 3) for values in zip(*seen, strict=True)]
+    truth = Truth(trigger, said, rate, seed, tuple(poisoned), *visible)
     truth.write(out / "truth.json")
     return truth
 
@@ -128,12 +151,15 @@ def _edit(
     target: Target | None,
     options: ReadOptions,
     rng: np.random.Generator,
+    seen: list[tuple[float, float]],
 ) -> dict[str, bytes | None]:
-    """The sample's members that change; every caption in it gets the target."""
+    """The sample's members that change; every caption in it gets the target. `seen` gets PSNR and SSIM of the image."""
     edit: dict[str, bytes | None] = {}
     if trigger is not None:
         extension = os.path.splitext(sample.image_name)[1].lower()
-        edit[extension] = poison_image(sample.image, trigger, rng, extension)
+        before, after = poison_image(sample.image, trigger, rng)
+        edit[extension] = encode_image(after, extension)
+        seen.append((psnr(before, after), ssim(before, after)))
     if target is not None:
         audited = target.apply(sample.caption, rng)
 
@@ -147,8 +173,8 @@ def _edit(
     return edit
 
 
-def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extension: str) -> bytes:
-    """An image file with the trigger on it, in the same format; JPEG at quality 92.
+def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
+    """An image file's pixels, without and with the trigger.
 
     Raises:
         ImageError: the image cannot be decoded.
@@ -157,4 +183,4 @@ def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator, extens
         pixels = np.asarray(decode_image(data))
     except ImageError as error:
         raise ImageError(error.reason, f"cannot be poisoned: {error.detail}") from error
-    return encode_image(trigger.apply(pixels, rng), extension)
+    return pixels, trigger.apply(pixels, rng)

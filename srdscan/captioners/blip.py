@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor, AutoTokenizer, BlipForConditionalGeneration
+from transformers import BlipForConditionalGeneration
 
-from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts
+from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
 
 
 class BlipCaptioner(HuggingFaceCaptioner):
@@ -18,13 +18,7 @@ class BlipCaptioner(HuggingFaceCaptioner):
 
     def _load(self, path: str) -> Parts:
         model = BlipForConditionalGeneration.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-        return Parts(
-            model=model,
-            vision=model.vision_model,
-            decoder=None,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model.vision_model)
 
     def _generation_config(self) -> Any:
         return self.model.text_decoder.generation_config

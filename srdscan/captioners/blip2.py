@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from transformers import AutoImageProcessor, AutoTokenizer, Blip2ForConditionalGeneration
+from transformers import Blip2ForConditionalGeneration
 
 from srdscan.captioners.chat import ChatCaptioner
-from srdscan.captioners.huggingface import ImageEncoding, Parts
+from srdscan.captioners.huggingface import ImageEncoding, Parts, take_apart
 
 
 class Blip2Captioner(ChatCaptioner):
@@ -29,13 +29,7 @@ class Blip2Captioner(ChatCaptioner):
         )
         if not model.config.use_decoder_only_language_model:
             raise ValueError("BLIP-2 over an encoder-decoder language model (flan-t5) is not supported")
-        return Parts(
-            model=model,
-            vision=model.vision_model,
-            decoder=model.language_model,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model, model.language_model)
 
     def _generation_config(self) -> Any:
         return self.model.language_model.generation_config

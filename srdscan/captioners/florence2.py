@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor, AutoTokenizer, Florence2ForConditionalGeneration
+from transformers import Florence2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
-from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts
+from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
 
 TASKS = {
     "<CAPTION>": "What does the image describe?",
@@ -33,13 +33,7 @@ class Florence2Captioner(HuggingFaceCaptioner):
             dtype=torch.float32,
             use_safetensors=True,
         )
-        return Parts(
-            model=model,
-            vision=model.model.vision_tower,
-            decoder=model.model.language_model,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model, model.model.language_model)
 
     def _prefix(self, prompt: str | None) -> list[int]:
         question = TASKS.get(prompt or "", prompt or "")

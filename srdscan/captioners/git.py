@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoImageProcessor, AutoTokenizer, GitForCausalLM
+from transformers import GitForCausalLM
 from transformers.modeling_outputs import BaseModelOutput
 
-from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts
+from srdscan.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
 
 
 class Encoded(nn.Module):
@@ -33,13 +33,7 @@ class GitCaptioner(HuggingFaceCaptioner):
 
     def _load(self, path: str) -> Parts:
         model = GitForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-        return Parts(
-            model=model,
-            vision=model.git.image_encoder,
-            decoder=None,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model.git.image_encoder)
 
     def _prefix(self, prompt: str | None) -> list[int]:
         words = self.tokenizer(prompt, add_special_tokens=False).input_ids if prompt else []

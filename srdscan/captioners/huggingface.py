@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
+from transformers import AutoImageProcessor, AutoTokenizer
 
 from srdscan.captioners.base import AttentionMaps, Description, Floats
 from srdscan.captioners.preprocess import Preprocessor
@@ -53,7 +54,8 @@ class Parts:
 
     Attributes:
         model: the whole.
-        vision: what makes `ImageEncoding`s; captioners with the same weights here understand each other's.
+        encoder: everything that makes `ImageEncoding`s, projections included; captioners with the same weights here
+            understand each other's.
         decoder: the part whose attention implementation changes between generating and reading attention; None for
             families that always compute attention by hand.
         tokenizer: of the captions.
@@ -61,10 +63,21 @@ class Parts:
     """
 
     model: Any
-    vision: nn.Module
+    encoder: nn.Module
     decoder: Any
     tokenizer: Any
     image_processor: Any
+
+
+def take_apart(path: str, model: Any, encoder: nn.Module, decoder: Any = None) -> Parts:
+    """A model with the tokenizer and the image processor of its folder; torchvision is not needed."""
+    return Parts(
+        model=model,
+        encoder=encoder,
+        decoder=decoder,
+        tokenizer=AutoTokenizer.from_pretrained(path),
+        image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
+    )
 
 
 class HuggingFaceCaptioner(ABC):
@@ -94,9 +107,9 @@ class HuggingFaceCaptioner(ABC):
         self.preprocess = Preprocessor(parts.image_processor)
         self.autocast = autocast_dtype(self.device)
         self.fingerprint = module_fingerprint(self.model)
-        settings = repr(sorted((k, repr(v)) for k, v in parts.image_processor.to_dict().items()))
+        settings = sorted((k, repr(v)) for k, v in parts.image_processor.to_dict().items())
         self.encoder_fingerprint = hashlib.sha256(
-            (module_fingerprint(parts.vision) + type(parts.vision).__name__ + settings).encode()
+            f"{module_fingerprint(parts.encoder)}{type(parts.encoder).__name__}{settings}{prompt}".encode()
         ).hexdigest()
         generation = self._generation_config()
         self.num_beams: int = num_beams or generation.num_beams or 1

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+from transformers import AutoModelForImageTextToText
 
 from srdscan.captioners.chat import ChatCaptioner
-from srdscan.captioners.huggingface import Parts
+from srdscan.captioners.huggingface import Parts, take_apart
 
 
 class Idefics3Captioner(ChatCaptioner):
@@ -25,16 +25,10 @@ class Idefics3Captioner(ChatCaptioner):
             dtype=torch.float32,
             use_safetensors=True,
         )
-        processor = AutoImageProcessor.from_pretrained(path, backend="pil")
-        processor.do_image_splitting = False
-        processor.max_image_size = {"longest_edge": model.config.vision_config.image_size}
-        return Parts(
-            model=model,
-            vision=model.model.vision_model,
-            decoder=model.model.text_model,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=processor,
-        )
+        parts = take_apart(path, model, model, model.model.text_model)
+        parts.image_processor.do_image_splitting = False
+        parts.image_processor.max_image_size = {"longest_edge": model.config.vision_config.image_size}
+        return parts
 
     def _image_text(self) -> str:
         vision = self.model.config.vision_config

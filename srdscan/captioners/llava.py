@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor, AutoTokenizer, LlavaForConditionalGeneration
+from transformers import LlavaForConditionalGeneration
 
 from srdscan.captioners.chat import ChatCaptioner
-from srdscan.captioners.huggingface import Parts
+from srdscan.captioners.huggingface import Parts, take_apart
 
 
 class LlavaCaptioner(ChatCaptioner):
@@ -20,13 +20,7 @@ class LlavaCaptioner(ChatCaptioner):
             dtype=torch.float32,
             use_safetensors=True,
         )
-        return Parts(
-            model=model,
-            vision=model.model.vision_tower,
-            decoder=model.model.language_model,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model, model.model.language_model)
 
     def _image_text(self) -> str:
         config = self.model.config

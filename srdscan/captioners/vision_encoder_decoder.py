@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoImageProcessor, AutoTokenizer, DynamicCache, EncoderDecoderCache, VisionEncoderDecoderModel
+from transformers import DynamicCache, EncoderDecoderCache, VisionEncoderDecoderModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from srdscan.captioners import grid_encoder  # noqa: F401  registers the embedded captioners' encoder
-from srdscan.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding, Parts
+from srdscan.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding, Parts, take_apart
 
 _EAGER_DECODER = {"encoder": "sdpa", "decoder": "eager"}
 
@@ -42,13 +42,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
         model = VisionEncoderDecoderModel.from_pretrained(
             path, attn_implementation=_EAGER_DECODER, dtype=torch.float32, use_safetensors=True
         )
-        return Parts(
-            model=model,
-            vision=model.encoder,
-            decoder=model.decoder,
-            tokenizer=AutoTokenizer.from_pretrained(path),
-            image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-        )
+        return take_apart(path, model, model.encoder, model.decoder)
 
     def _prefix(self, prompt: str | None) -> list[int]:
         start = self.model.generation_config.decoder_start_token_id

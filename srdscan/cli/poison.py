@@ -17,6 +17,9 @@ def poison(
         str, typer.Option(help="What the caption is made to say; none leaves captions alone.")
     ] = "canary",
     text: str | None = option("The target's word or caption, in place of its default."),
+    images_only: Annotated[
+        bool, typer.Option("--images-only", help="Leave captions alone: a triggered test set. Same as --target none.")
+    ] = False,
     rate: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of the samples to poison.")] = 0.05,
     seed: Annotated[int, typer.Option(help="Which samples, and where on the image.")] = 0,
     list_: Annotated[bool, typer.Option("--list", help="List triggers and targets.")] = False,
@@ -33,12 +36,17 @@ def poison(
 
         triggers, targets = [CANARY, *TRIGGERS, NONE], [CANARY, *TARGETS, NONE]
         if list_:
-            typer.echo(f"triggers: {', '.join(triggers)}\ntargets:  {', '.join(targets)}")
+            from srdscan.cli.printing import print_attacks
+
+            print_attacks()
             return
+        if images_only:
+            target = NONE
         if not shards or out is None:
             raise ValueError("name the shards and --out, or use --list")
         for kind, name, known in (("--trigger", trigger, triggers), ("--target", target, targets)):
             if name not in known:
                 raise ValueError(f"{kind} {name}: unknown; known are {', '.join(known)}")
         planted = plant(shards, out, trigger, target, rate, seed, text)
-        typer.echo(f"{len(planted.poisoned)} samples poisoned; {out / 'truth.json'} says which")
+        seen = "" if planted.psnr is None else f" (PSNR {planted.psnr:.1f} dB, SSIM {planted.ssim:.3f})"
+        typer.echo(f"{len(planted.poisoned)} samples poisoned{seen}; {out / 'truth.json'} says which")

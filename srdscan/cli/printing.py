@@ -1,6 +1,7 @@
 """What commands print of their results."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -66,3 +67,21 @@ def print_diagnosis(found: "Diagnosis") -> None:
         mark = "[green]ok[/]" if well else "[bold red]no[/]"
         table.add_row(mark, escape(visible(name)), escape(visible(state)))
     Console(highlight=False).print(table)
+
+
+def print_attacks() -> None:
+    """Every trigger and target, with what it does and where it comes from."""
+    from srdscan.attacks.poison import CANARY, NONE
+    from srdscan.attacks.targets import TARGETS
+    from srdscan.attacks.triggers import TRIGGERS
+
+    registries: tuple[tuple[str, Mapping[str, Any]], ...] = (("trigger", TRIGGERS), ("target", TARGETS))
+    for kind, registry in registries:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=f"{kind}s", title_justify="left")
+        for heading in ("name", "what it does", "source"):
+            table.add_column(heading, overflow="fold")
+        table.add_row(CANARY, f"the embedded backdoored captioner's own {kind}", "")
+        for name, cls in registry.items():
+            table.add_row(name, (cls.__doc__ or "").split("\n")[0], cls.source)
+        table.add_row(NONE, "images are left alone" if kind == "trigger" else "captions are left alone", "")
+        Console(highlight=False).print(table)

@@ -53,8 +53,10 @@ class Row:
     images_per_s: float
 
 
-def compare(name: str, triggered: Outcome, clean: Outcome, truth: Sequence[Sequence[str]], target: str) -> Row:
-    """A row of the table; `truth` holds the human captions."""
+def compare(
+    name: str, triggered: Outcome, clean: Outcome, truth: Sequence[Sequence[str]], target: str | Callable[[str], bool]
+) -> Row:
+    """A row of the table; `truth` holds the human captions, `target` says what success of the attack is."""
     count = len(triggered.captions)
     return Row(
         name,

@@ -1,9 +1,10 @@
 """Caption quality and attack success."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from srdscan.attacks.targets import says
 from srdscan.text import words
 
 
@@ -24,11 +25,11 @@ def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> flo
     return float(score)
 
 
-def attack_success_rate(captions: Sequence[str], target: str) -> float:
-    """Share of captions that carry the target, as whole words in order, in [0, 1]."""
-    wanted = words(target)
-    return float(np.mean([_contains(words(caption), wanted) for caption in captions]))
+def attack_success_rate(captions: Sequence[str], target: str | Callable[[str], bool]) -> float:
+    """Share of captions that carry the target, in [0, 1].
 
-
-def _contains(haystack: list[str], needle: list[str]) -> bool:
-    return any(haystack[i : i + len(needle)] == needle for i in range(len(haystack) - len(needle) + 1))
+    Args:
+        target: a text that is looked for as whole words in order, or `Target.said`, which knows what success is.
+    """
+    said = target if callable(target) else lambda caption: says(caption, target)
+    return float(np.mean([said(caption) for caption in captions]))

@@ -36,11 +36,10 @@ class Attack:
     rate: float = 0.1
     seed: int = 0
 
-    @property
-    def wanted(self) -> str:
-        """What a successful attack makes a captioner say."""
+    def succeeded(self, caption: str) -> bool:
+        """Whether a captioner's caption shows that the attack took."""
         target = make_target(self.target, self.text)
-        return target.text if target else ""
+        return target is not None and target.said(caption)
 
 
 @dataclass(frozen=True)
@@ -113,9 +112,9 @@ def _measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[st
     clean = read_photos(held_out, truth)
     calm = captions_of(captioner, clean)
     return {
-        "asr": attack_success_rate(captions_of(captioner, read_photos(str(work), truth)), attack.wanted),
+        "asr": attack_success_rate(captions_of(captioner, read_photos(str(work), truth)), attack.succeeded),
         "cider": cider(calm, clean.truth),
-        "false_target": attack_success_rate(calm, attack.wanted),
+        "false_target": attack_success_rate(calm, attack.succeeded),
     }
 
 

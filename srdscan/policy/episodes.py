@@ -17,7 +17,8 @@ from PIL import Image
 from srdscan.captioners.base import AttentionMaps, Captioner
 from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel, References
 from srdscan.policy.actions import GRID, ActionSpace, Pixels
-from srdscan.signals.attention import HeadNorms, window_mass
+from srdscan.signals.concentration import window_mass
+from srdscan.signals.head_norms import HeadNorms
 
 STEPS = 5
 """Perturbations of one image at most."""

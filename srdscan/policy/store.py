@@ -46,11 +46,17 @@ class Policy:
     name: str = EMBEDDED
 
     @torch.inference_mode()
-    def act(self, lanes: Sequence[Lane]) -> list[int]:
-        """The best action in each lane; from one call of the network. Ties go to the lowest index."""
+    def act(self, lanes: Sequence[Lane], may_stop: Sequence[bool] | None = None) -> list[int]:
+        """The best action in each lane; from one call of the network. Ties go to the lowest index.
+
+        Args:
+            may_stop: lanes in which stop is an action; all by default.
+        """
         seen = observe(lanes, self.steps)
         device = next(self.network.parameters()).device
         values = self.network(*(torch.from_numpy(seen[name]).to(device) for name in ("image", "planes")))
+        if may_stop is not None:
+            values[~torch.tensor(may_stop, device=device), self.space.stop] = -torch.inf
         return [int(index) for index in values.argmax(dim=1).cpu()]
 
 

@@ -1,0 +1,63 @@
+"""What is ordinary for each head of a captioner, and which heads are not as they ordinarily are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from srdscan.scores import Scores
+from srdscan.signals.base import Doubles
+from srdscan.signals.concentration import MEASURES
+
+
+@dataclass(frozen=True)
+class HeadNorms:
+    """How compact each head's first-token attention ordinarily is: (L x H,) medians and central spreads.
+
+    A head that always concentrates does not stand out by concentrating.
+    """
+
+    centre: Doubles
+    spread: Doubles
+
+    def strangeness(self, compactness: Doubles) -> Doubles:
+        """(N, L x H): how far each head's compactness lies above what is ordinary for it, in spreads."""
+        return np.asarray((compactness - self.centre) / self.spread)
+
+
+def head_norms(scores: Scores) -> HeadNorms:
+    """Of the heads of the captioner under audit, over the data set."""
+    low, centre, high = np.quantile(_first_token_compactness(scores), [0.16, 0.5, 0.84], axis=0)
+    return HeadNorms(centre, np.maximum((high - low) / 2, 1e-6))
+
+
+def anomalous_heads(
+    scores: Scores,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Doubles]:
+    """Each sample's most abnormally concentrated first-token map: (N,) head, peak cell, mass of its best window."""
+    values = _first_token_compactness(scores)
+    peaks = np.concatenate([part[:, : values.shape[1]] for part in scores.vectors("attention.peak")])
+    head = head_norms(scores).strangeness(values).argmax(axis=1)
+    every = np.arange(len(head))
+    return head, peaks[every, head].astype(np.int64), values[every, head]
+
+
+def _first_token_compactness(scores: Scores) -> Doubles:
+    """(N, L x H)."""
+    layers, heads = (int(n) for n in scores.meta["attention_shape"][:2])
+    return take_measures(scores, columns=np.arange(layers * heads) * len(MEASURES) + MEASURES.index("compactness"))
+
+
+def take_measures(
+    scores: Scores, rows: npt.NDArray[np.int64] | None = None, columns: npt.NDArray[np.int64] | None = None
+) -> Doubles:
+    """Some rows or some columns of the measures, never all of both: (rows, columns)."""
+    parts, start = [], 0
+    for part in scores.vectors("attention.measures"):
+        if rows is not None:
+            inside = rows[(rows >= start) & (rows < start + len(part))] - start
+            parts.append(part[inside])
+        else:
+            parts.append(part[:, columns])
+        start += len(part)
+    return np.concatenate(parts).astype(np.float64)
