@@ -11,6 +11,7 @@ import typer
 from typer.testing import CliRunner
 
 from srdscan.cli import app
+from srdscan.cli.errors import errors
 from srdscan.cli.options import settings
 from srdscan.config import AuditConfig, FinetuneConfig, TrainConfig
 
@@ -62,3 +63,12 @@ def test_a_zero_is_refused_where_it_makes_no_sense(yaml: Path, option: str) -> N
     result = CliRunner().invoke(app, ["audit", "--config", str(yaml), option, "0"])
     assert result.exit_code == 2
     assert f"{option[2:].replace('-', '_')} 0" in result.output
+
+
+def test_a_bug_is_no_failed_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as left, errors():
+        raise ZeroDivisionError("of all things")
+    assert left.value.exit_code == 3
+    shown = capsys.readouterr().err
+    assert "ZeroDivisionError: of all things" in shown
+    assert "please report" in shown

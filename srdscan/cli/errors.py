@@ -1,6 +1,7 @@
 """What a command does when something goes wrong."""
 
 import os
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +12,10 @@ USAGE_ERROR, INCOMPLETE = 2, 3
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turns expected errors into one line on stderr and the right exit code."""
+    """Turns expected errors into one line on stderr and the right exit code.
+
+    A bug exits with 3, after its traceback: the audit is incomplete, and 1 would say that the gate failed.
+    """
     try:
         yield
     except (typer.Exit, KeyboardInterrupt):
@@ -19,7 +23,9 @@ def errors() -> Iterator[None]:
     except Exception as error:
         code = _exit_code(error)
         if code is None:
-            raise
+            traceback.print_exc()
+            typer.secho("srdscan: a bug in srdscan; please report the lines above", fg=typer.colors.RED, err=True)
+            raise typer.Exit(INCOMPLETE) from None
         typer.secho(f"srdscan: {error}", fg=typer.colors.RED, err=True)
         raise typer.Exit(code) from None
 
