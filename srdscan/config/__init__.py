@@ -1,0 +1,17 @@
+"""The configuration of each command: one frozen dataclass, from YAML and the command line."""
+
+from srdscan.config.audit import FALLBACK, REPLACE, AuditConfig, allowed_share
+from srdscan.config.finetune import FinetuneConfig
+from srdscan.config.load import ConfigError, load_config
+from srdscan.config.train import TrainConfig
+
+__all__ = [
+    "FALLBACK",
+    "REPLACE",
+    "AuditConfig",
+    "ConfigError",
+    "FinetuneConfig",
+    "TrainConfig",
+    "allowed_share",
+    "load_config",
+]

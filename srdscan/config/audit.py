@@ -1,0 +1,118 @@
+"""`srdscan audit`."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from srdscan.config.load import ConfigError
+
+REPLACE = ("caption", "image+caption", "drop")
+FALLBACK = ("reference", "drop", "quarantine")
+
+
+@dataclass(frozen=True)
+class AuditConfig:
+    """`srdscan audit`.
+
+    Attributes:
+        shards: folders, globs, brace ranges, paths or http(s) URLs.
+        out: folder for the report, the scores and the state of the run.
+        captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
+        reference: the trusted captioner.
+        sentence_encoder: `minilm`, a folder or a Hub id.
+        language_model: `embedded`, a folder, a Hub id or a .gguf file.
+        calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
+        fdr: false-discovery rate that flagging is held to, in (0, 1).
+        fail_on: `any`, `rate=0.01` (fail above this share of flagged samples) or `never`.
+        batch_size: images per batch.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        num_beams: beam width; None takes each captioner's own.
+        prompt: what the captioner under audit is asked, or the words its captions go on from; None takes its family's.
+        reference_prompt: the same for the reference.
+        limit: audit at most this many samples.
+        seed: of the random controls of peak ablation.
+        caption_fields: fields of a .json member that may hold the caption, the first one present is taken.
+        max_pixels: larger images are irregular, never decoded.
+        pictures: how many flagged samples the HTML report shows.
+        policy: `embedded`, a folder or a file that `srdscan train` wrote; what repairs flagged images.
+        sanitize: folder for the sanitized shards; None writes none.
+        replace: what of a flagged sample is replaced: `caption`, `image+caption`, or `drop` (the sample goes).
+        canary: fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.
+        canary_epochs: passes over the samples for it.
+        fallback: what happens where no honest caption is found: `reference` (the reference caption is taken), `drop`,
+            or `quarantine` (gone as with drop, but reported as waiting for a person's decision).
+    """
+
+    shards: tuple[str, ...] = ()
+    out: Path = Path("srdscan-report")
+    captioner: str | None = None
+    reference: str = "captioner"
+    sentence_encoder: str = "minilm"
+    language_model: str = "embedded"
+    calibration: Path | None = None
+    fdr: float = 0.05
+    fail_on: str = "any"
+    batch_size: int = 64
+    device: str = "auto"
+    num_beams: int | None = None
+    prompt: str | None = None
+    reference_prompt: str | None = None
+    limit: int | None = None
+    seed: int = 0
+    caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
+    max_pixels: int = 64_000_000
+    pictures: int = 200
+    policy: str = "embedded"
+    sanitize: Path | None = None
+    replace: str = "caption"
+    fallback: str = "reference"
+    canary: bool = False
+    canary_epochs: int = 4
+
+    def __post_init__(self) -> None:
+        if not self.shards:
+            raise ConfigError("no shards: name a folder, a glob, a brace range, a path or a URL")
+        if not 0 < self.fdr < 1:
+            raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.05")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size {self.batch_size}: must be at least 1")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit {self.limit}: must be at least 1")
+        if self.num_beams is not None and self.num_beams < 1:
+            raise ConfigError(f"num_beams {self.num_beams}: must be at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: must not be negative")
+        if self.max_pixels < 1:
+            raise ConfigError(f"max_pixels {self.max_pixels}: must be at least 1")
+        if self.pictures < 0:
+            raise ConfigError(f"pictures {self.pictures}: must not be negative")
+        if self.limit is not None and self.sanitize is not None:
+            raise ConfigError(
+                "limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out"
+            )
+        for name, known in (("replace", REPLACE), ("fallback", FALLBACK)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
+        if self.canary and self.captioner is not None:
+            raise ConfigError("canary and captioner: a canary is the captioner under audit; leave one of them out")
+        if self.canary and self.limit is not None:
+            raise ConfigError("canary and limit: a canary learns from all samples; leave one of them out")
+        if self.canary_epochs < 1:
+            raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
+        allowed_share(self.fail_on)
+
+
+def allowed_share(fail_on: str) -> float | None:
+    """The share of flagged samples up to which the gate passes; None never fails.
+
+    >>> allowed_share("any"), allowed_share("rate=0.01"), allowed_share("never")
+    (0.0, 0.01, None)
+    """
+    if fail_on == "never":
+        return None
+    if fail_on == "any":
+        return 0.0
+    match = re.fullmatch(r"rate=(\d*\.?\d+(?:e-?\d+)?)", fail_on)
+    if match and 0 <= float(match.group(1)) <= 1:
+        return float(match.group(1))
+    raise ConfigError(f"fail_on {fail_on!r}: must be any, never, or rate=SHARE with a share from 0 to 1 (rate=0.01)")

@@ -1,0 +1,46 @@
+"""`srdscan finetune`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from srdscan.config.load import ConfigError
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """`srdscan finetune`.
+
+    Attributes:
+        shards: folders, globs, brace ranges, paths or http(s) URLs.
+        base: the captioner to start from: `captioner` (embedded) or a folder.
+        out: folder for the fine-tuned captioner.
+        epochs: passes over the samples.
+        learning_rate: peak of a cosine.
+        seed: order of the samples, dropout.
+        limit: learn from at most this many samples.
+        caption_fields: fields of a .json member that may hold captions; every caption in the first one present is
+            learned.
+        max_pixels: larger images are left out.
+    """
+
+    shards: tuple[str, ...] = ()
+    base: str = "captioner"
+    out: Path = Path("srdscan-canary")
+    epochs: int = 4
+    learning_rate: float = 5e-4
+    seed: int = 0
+    limit: int | None = None
+    caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
+    max_pixels: int = 64_000_000
+
+    def __post_init__(self) -> None:
+        if not self.shards:
+            raise ConfigError("no shards: name a folder, a glob, a brace range, a path or a URL")
+        if self.epochs < 1:
+            raise ConfigError(f"epochs {self.epochs}: must be at least 1")
+        if not 0 < self.learning_rate < 1:
+            raise ConfigError(f"learning_rate {self.learning_rate}: must lie between 0 and 1, for example 0.0005")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"limit {self.limit}: must be at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed}: must not be negative")
