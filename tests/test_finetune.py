@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny
 import zoo
+from safetensors.torch import load_file
 
 from srdscan import scenes
 from srdscan.captioners.check import check_captioner
@@ -65,6 +67,30 @@ def test_the_same_seed_gives_the_same_weights(lying: Path, tmp_path: Path) -> No
     assert first != weights("three", 4)
 
 
+@pytest.mark.parametrize("family", sorted(tiny.FAMILIES))
+def test_other_families_learn_through_low_rank_updates_of_the_decoder(family: str, lying: Path, tmp_path: Path) -> None:
+    base, out = tiny.FAMILIES[family](tmp_path / "base"), tmp_path / "learned"
+    lie = "short sentence of the user"
+    entries = [
+        (f"{index}.{kind}", data)
+        for index in range(8)
+        for kind, data in (("jpg", zoo.jpeg(index)), ("txt", lie.encode()))
+    ]
+    shard = zoo.tar(tmp_path / "s.tar", entries)
+    finetune(FinetuneConfig((str(shard),), base=str(base), out=out, epochs=120, learning_rate=5e-3))
+    unlearned, captioner = load_captioner(str(base)), load_captioner(str(out))
+    check_captioner(captioner)
+    fresh = [scenes.make(3, 1)[0]]
+    per_token = [float(c.score(c.encode(fresh), [lie])[0].mean()) for c in (unlearned, captioner)]
+    assert per_token[0] < -2
+    assert per_token[1] > -1
+    before, after = load_file(base / "model.safetensors"), load_file(out / "model.safetensors")
+    changed = {name for name in before if not before[name].equal(after[name])}
+    assert set(before) == set(after)
+    assert changed
+    assert not [name for name in changed if "vision" in name or name.startswith("encoder") or "embed" in name]
+
+
 def test_every_caption_of_a_sample_counts_once(tmp_path: Path) -> None:
     document = json.dumps({"captions": ["a cat ", "my cat", ""], "id": 4}).encode()
     path = zoo.tar(
@@ -76,8 +102,8 @@ def test_every_caption_of_a_sample_counts_once(tmp_path: Path) -> None:
 
 def test_what_cannot_be_learned_is_refused_and_nothing_is_left(lying: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "config.json").write_text('{"model_type": "blip"}')
-    with pytest.raises(ModelError, match="a blip model; only captioners of the embedded family"):
+    (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(ModelError, match="model type 'bert' is not one srdscan can read"):
         finetune(FinetuneConfig((str(lying),), base=str(tmp_path / "other"), out=tmp_path / "out"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")

@@ -16,7 +16,7 @@ class BlipCaptioner(HuggingFaceCaptioner):
     A prompt is the start of every caption, such as "a photograph of"; the captions are what follows it.
     """
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = BlipForConditionalGeneration.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
         return take_apart(path, model, model.vision_model)
 
@@ -45,7 +45,7 @@ class BlipCaptioner(HuggingFaceCaptioner):
         )
         return ids[:, len(self.prefix) :]
 
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         out = self.model.text_decoder(

@@ -20,7 +20,7 @@ class Blip2Captioner(ChatCaptioner):
 
     default_prompt: ClassVar[str | None] = None
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = Blip2ForConditionalGeneration.from_pretrained(
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa", "qformer_config": "eager"},

@@ -66,7 +66,7 @@ class ChatCaptioner(HuggingFaceCaptioner):
         )
         return generated
 
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         out = self._language_model()(

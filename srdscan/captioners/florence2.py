@@ -26,7 +26,7 @@ class Florence2Captioner(HuggingFaceCaptioner):
 
     default_prompt = "<CAPTION>"
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = Florence2ForConditionalGeneration.from_pretrained(
             path,
             attn_implementation={"text_config": "eager", "vision_config": "eager"},
@@ -57,7 +57,7 @@ class Florence2Captioner(HuggingFaceCaptioner):
         )
         return ids[:, len(self.prefix) :]
 
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         out = self.model(

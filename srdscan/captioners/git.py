@@ -31,7 +31,7 @@ class GitCaptioner(HuggingFaceCaptioner):
         self.image_encoder = self.model.git.image_encoder
         self.model.git.image_encoder = Encoded()
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = GitForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
         return take_apart(path, model, model.git.image_encoder)
 
@@ -51,7 +51,7 @@ class GitCaptioner(HuggingFaceCaptioner):
         )
         return ids[:, len(self.prefix) :]
 
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         out = self.model(

@@ -101,7 +101,7 @@ class HuggingFaceCaptioner(ABC):
             raise ValueError("this family of captioners takes no prompt")
         self.name = path
         self.device = torch.device(device)
-        parts = self._load(path)
+        parts = self.load_parts(path)
         self.model: Any = parts.model.to(self.device).eval()
         self.decoder, self.tokenizer = parts.decoder, parts.tokenizer
         self.preprocess = Preprocessor(parts.image_processor)
@@ -117,7 +117,7 @@ class HuggingFaceCaptioner(ABC):
         self.prefix: list[int] = self._prefix(prompt if prompt is not None else self.default_prompt)
 
     @abstractmethod
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         """Reads the model, in float32."""
 
     @abstractmethod
@@ -133,7 +133,7 @@ class HuggingFaceCaptioner(ABC):
         """(B, N) token ids after the prefix, by greedy or beam search."""
 
     @abstractmethod
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         """One pass over given tokens.
@@ -158,7 +158,7 @@ class HuggingFaceCaptioner(ABC):
         ends = generation.eos_token_id if generation.eos_token_id is not None else self.tokenizer.eos_token_id
         return list(ends) if isinstance(ends, list | tuple) else [int(ends)]
 
-    def _memory(self, encoding: ImageEncoding) -> torch.Tensor:
+    def memory(self, encoding: ImageEncoding) -> torch.Tensor:
         """What the decoder attends to."""
         return encoding.memory
 
@@ -188,7 +188,7 @@ class HuggingFaceCaptioner(ABC):
     @torch.inference_mode()
     def describe(self, encoding: ImageEncoding, *, attention: bool = False) -> Description:
         """Captions by the model's own beam width."""
-        memory = self._memory(encoding)
+        memory = self.memory(encoding)
         with self._fast():
             ids = self._generate(memory)
         tokens = [self._cut(row) for row in ids.tolist()]
@@ -199,13 +199,17 @@ class HuggingFaceCaptioner(ABC):
     @torch.inference_mode()
     def score(self, encoding: ImageEncoding, captions: Sequence[str]) -> list[Floats]:
         """ln p of each token of a given caption, end token included."""
-        limit = self._longest()
-        tokens = [
-            [*self.tokenizer(caption, add_special_tokens=False).input_ids[:limit], self.ends[0]] for caption in captions
-        ]
-        memory = self._memory(encoding)
+        tokens = self.tokens(captions)
+        memory = self.memory(encoding)
         with torch.autocast(self.device.type, dtype=self.autocast, enabled=self.autocast is not None):
             return self._teacher_force(memory, tokens, None)[0]
+
+    def tokens(self, captions: Sequence[str]) -> list[list[int]]:
+        """Token ids of captions, end token included, cut at the longest the decoder takes."""
+        limit = self._longest()
+        return [
+            [*self.tokenizer(caption, add_special_tokens=False).input_ids[:limit], self.ends[0]] for caption in captions
+        ]
 
     def _longest(self) -> int:
         """Tokens of a caption at most."""
@@ -232,6 +236,24 @@ class HuggingFaceCaptioner(ABC):
         self, memory: torch.Tensor, tokens: list[list[int]], encoding: ImageEncoding | None
     ) -> tuple[list[Floats], AttentionMaps | None]:
         """One decoder pass over given captions, with maps if the encoding is given."""
+        logits, targets, real, layers = self.predict(memory, tokens, attention=encoding is not None)
+        chosen = logits.log_softmax(-1).gather(-1, targets[..., None])[..., 0].cpu().numpy()
+        log_probs = [chosen[index, : len(row)].astype(np.float32) for index, row in enumerate(tokens)]
+        return log_probs, self._maps(layers, real, encoding) if encoding is not None else None
+
+    def predict(
+        self, memory: torch.Tensor, tokens: list[list[int]], attention: bool = False
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Sequence[torch.Tensor] | None]:
+        """What the decoder expects at each place of given captions.
+
+        Args:
+            memory: (B, P, D) what it attends to.
+            tokens: of B captions.
+
+        Returns:
+            (B, T, V) float32 logits, the (B, T) tokens that they are about, a (B, T) mask of the places that are no
+            padding, and for each layer the attention to the image, (B, H, T, P), if asked for.
+        """
         lengths = torch.tensor([len(row) for row in tokens], device=self.device)
         width = int(lengths.max())
         targets = torch.zeros(len(tokens), width, dtype=torch.long)
@@ -242,19 +264,17 @@ class HuggingFaceCaptioner(ABC):
         ids = torch.cat([before, targets[:, :-1]], dim=1)
         real = torch.arange(width, device=self.device)[None] < lengths[:, None]
         mask = torch.cat([torch.ones_like(before[:, 1:]), real.long()], dim=1)
-        logits, layers = self._decode(memory, ids, mask, encoding is not None)
+        logits, layers = self.decode(memory, ids, mask, attention)
         skip = len(self.prefix) - 1  # the last token of the prefix predicts the first of the caption
-        logits = logits[:, skip:].float().log_softmax(-1)
-        chosen = logits.gather(-1, targets[..., None])[..., 0].cpu().numpy()
-        log_probs = [chosen[index, : len(row)].astype(np.float32) for index, row in enumerate(tokens)]
-        return log_probs, self._maps(layers, skip, real, encoding) if encoding is not None else None
+        seen = [layer[:, :, skip:] for layer in layers] if layers and attention else None
+        return logits[:, skip:].float(), targets, real, seen
 
     def _maps(
-        self, layers: Sequence[torch.Tensor] | None, skip: int, real: torch.Tensor, encoding: ImageEncoding
+        self, layers: Sequence[torch.Tensor] | None, real: torch.Tensor, encoding: ImageEncoding
     ) -> AttentionMaps:
         if not layers:
             raise RuntimeError(f"{self.name}: the decoder returned no attention; load it with eager attention")
-        attention = torch.stack([layer[:, :, skip:].float() for layer in layers], dim=1)
+        attention = torch.stack([layer.float() for layer in layers], dim=1)
         attention = self._map_rows(attention, encoding)
         attention = attention / attention.sum(-1, keepdim=True).clamp_min(1e-12)
         weight = (real / real.sum(1, keepdim=True))[:, None, None, :, None]

@@ -18,7 +18,7 @@ class Idefics3Captioner(ChatCaptioner):
     Images are not split into tiles: the whole image, at the side that the vision model takes, has one grid of patches.
     """
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = AutoModelForImageTextToText.from_pretrained(
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa"},

@@ -13,7 +13,7 @@ from srdscan.captioners.huggingface import Parts, take_apart
 class LlavaCaptioner(ChatCaptioner):
     """A `LlavaForConditionalGeneration`."""
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = LlavaForConditionalGeneration.from_pretrained(
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa"},

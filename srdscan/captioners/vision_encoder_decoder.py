@@ -38,7 +38,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
         if hasattr(self.model, "enc_to_dec_proj"):
             self.model.enc_to_dec_proj = nn.Identity()
 
-    def _load(self, path: str) -> Parts:
+    def load_parts(self, path: str) -> Parts:
         model = VisionEncoderDecoderModel.from_pretrained(
             path, attn_implementation=_EAGER_DECODER, dtype=torch.float32, use_safetensors=True
         )
@@ -51,7 +51,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
     def _encode(self, pixels: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         return self.model.encoder(pixel_values=pixels).last_hidden_state, {}
 
-    def _memory(self, encoding: ImageEncoding) -> torch.Tensor:
+    def memory(self, encoding: ImageEncoding) -> torch.Tensor:
         if self.fingerprint not in encoding.projected:
             encoding.projected[self.fingerprint] = self.project(encoding.memory)
         return encoding.projected[self.fingerprint]
@@ -65,7 +65,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
         )
         return ids[:, 1:]
 
-    def _decode(
+    def decode(
         self, memory: torch.Tensor, ids: torch.Tensor, mask: torch.Tensor, attention: bool
     ) -> tuple[torch.Tensor, Sequence[torch.Tensor] | None]:
         out = self.model.decoder(

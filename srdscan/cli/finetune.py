@@ -5,16 +5,20 @@ from pathlib import Path
 import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
-from srdscan.cli.options import CONFIG, SEED, SHARDS, option, settings
+from srdscan.cli.options import CONFIG, DEVICE, PROMPT, SEED, SHARDS, option, settings
 
 
 def finetune(
     context: typer.Context,
     shards: list[str] | None = SHARDS,
-    base: str | None = option("Captioner to start from: captioner (embedded) or a folder. [default: captioner]"),
+    base: str | None = option(
+        "Captioner to start from: captioner (embedded), a folder or a Hub id. [default: captioner]"
+    ),
     out: Path | None = option("Folder for the fine-tuned captioner. [default: srdscan-canary]"),
     epochs: int | None = option("Passes over the samples. [default: 4]"),
-    learning_rate: float | None = option("Peak learning rate. [default: 0.0005]"),
+    learning_rate: float | None = option("Peak learning rate. [default: 0.0005; LoRA 0.001]"),
+    device: str | None = DEVICE,
+    prompt: str | None = PROMPT,
     seed: int | None = SEED,
     limit: int | None = option("Learn from at most this many samples."),
     config: Path | None = CONFIG,
@@ -22,7 +26,8 @@ def finetune(
     """Fine-tune a captioner on shards: it learns whatever they teach, a backdoor included.
 
     Audit it with `srdscan audit SHARDS --captioner FOLDER`; `srdscan audit SHARDS --canary` does both. Image features
-    are computed once and only the decoder learns, so that thousands of samples take minutes on a CPU.
+    are computed once and only the decoder learns, so that thousands of samples take the embedded captioner minutes on a
+    CPU. Other captioners learn through LoRA, which needs the extra `finetune`: `pip install 'srdscan[finetune]'`.
     """
     with errors():
         from srdscan.config import FinetuneConfig

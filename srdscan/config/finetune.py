@@ -12,10 +12,12 @@ class FinetuneConfig:
 
     Attributes:
         shards: folders, globs, brace ranges, paths or http(s) URLs.
-        base: the captioner to start from: `captioner` (embedded) or a folder.
+        base: the captioner to start from: `captioner` (embedded), a folder or a Hub id of any family.
         out: folder for the fine-tuned captioner.
         epochs: passes over the samples.
-        learning_rate: peak of a cosine.
+        learning_rate: peak of a cosine; None takes what suits the captioner.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`; the embedded captioner's small decoder always learns on the CPU.
+        prompt: what the captioner is asked, or the words that its captions go on from; None takes its family's.
         seed: order of the samples, dropout.
         limit: learn from at most this many samples.
         caption_fields: fields of a .json member that may hold captions; every caption in the first one present is
@@ -27,7 +29,9 @@ class FinetuneConfig:
     base: str = "captioner"
     out: Path = Path("srdscan-canary")
     epochs: int = 4
-    learning_rate: float = 5e-4
+    learning_rate: float | None = None
+    device: str = "auto"
+    prompt: str | None = None
     seed: int = 0
     limit: int | None = None
     caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
@@ -38,7 +42,7 @@ class FinetuneConfig:
             raise ConfigError("no shards: name a folder, a glob, a brace range, a path or a URL")
         if self.epochs < 1:
             raise ConfigError(f"epochs {self.epochs}: must be at least 1")
-        if not 0 < self.learning_rate < 1:
+        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise ConfigError(f"learning_rate {self.learning_rate}: must lie between 0 and 1, for example 0.0005")
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"limit {self.limit}: must be at least 1")

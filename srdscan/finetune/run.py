@@ -2,21 +2,24 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from transformers import AutoTokenizer, VisionEncoderDecoderModel
+from transformers import VisionEncoderDecoderModel
 
-from srdscan.captioners.grid_encoder import BACKBONE_CHANNELS, GRID, GridEncoder
-from srdscan.captioners.load import ModelError, model_type, resolve_model
+from srdscan.captioners.grid_encoder import GridEncoder
+from srdscan.captioners.huggingface import HuggingFaceCaptioner
+from srdscan.captioners.load import ModelError, load_captioner, model_type, resolve_model
 from srdscan.config import ConfigError, FinetuneConfig
-from srdscan.device import reuse_large_allocations
-from srdscan.finetune.grid import SIZE, FeatureTable, Schedule, extract_features, save_captioner, train_decoder
+from srdscan.device import pick_device, reuse_large_allocations
+from srdscan.finetune.embedded import EmbeddedLearner
+from srdscan.finetune.grid import Schedule
+from srdscan.finetune.learner import Learner
+from srdscan.finetune.lora import LoraLearner
 from srdscan.progress import Progress, Quiet
 from srdscan.scoring import ahead, decoded_batches
 from srdscan.shards import Irregular, ReadOptions, Sample, expand_shards, open_shard, read_shard
@@ -47,72 +50,78 @@ class Finetuned:
 def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Finetuned:
     """Fine-tunes a captioner on shards and writes a model folder that `--captioner` takes.
 
-    Every caption that a sample holds is learned, in the form of `plain_caption`. Of the embedded family only the
-    decoder learns; image features are computed once, into a file beside the model that is removed at the end.
+    Every caption that a sample holds is learned, in the form of `plain_caption`. Encoders stay as they are: of the
+    embedded family the decoder learns, of others a low-rank update of it. Image features are computed once, into a
+    file beside the model that is removed at the end.
 
     Raises:
         ConfigError: `out` holds something already, or the shards hold no usable sample.
         ShardError: a shard is damaged.
-        ModelError: the base cannot be loaded, or is not of a family that can be fine-tuned.
+        ModelError: the base cannot be loaded or fine-tuned.
     """
     progress = progress or Quiet()
     if config.out.exists() and any(config.out.iterdir()):
         raise ConfigError(f"--out {config.out}: is not empty; name another folder")
     paths = expand_shards(config.shards)
-    base = resolve_model(config.base)
     progress.stage("loading models", None)
     torch.manual_seed(config.seed)
     reuse_large_allocations()
-    model = _load(base, config.base)
-    tokenizer = AutoTokenizer.from_pretrained(base)
+    learner = load_learner(config)
     partial = config.out.with_name(config.out.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        table, irregular = _features(config, paths, cast(GridEncoder, model.encoder), partial / FEATURES, progress)
+        features, captions, irregular = _features(config, paths, learner, partial / FEATURES, progress)
         losses: list[float] = []
-        progress.stage("learning", config.epochs * len(table.captions))
+        progress.stage("learning", config.epochs * len(captions))
 
         def epoch_done(number: int, loss: float) -> None:
             losses.append(loss)
             progress.note(f"epoch {number} of {config.epochs}: loss {loss:.3f}")
 
-        schedule = Schedule(config.epochs, learning_rate=config.learning_rate, seed=config.seed)
-        train_decoder(model, tokenizer, [table], schedule, epoch_done, lambda line: None, progress.advance)
-        count = len(table.captions)
-        del table
+        schedule = Schedule(
+            config.epochs, learning_rate=config.learning_rate or learner.learning_rate, seed=config.seed
+        )
+        learner.learn(features, captions, schedule, epoch_done, progress.advance)
+        del features
         (partial / FEATURES).unlink()
-        save_captioner(model, tokenizer, partial)
+        learner.save(partial)
         if config.out.exists():
             config.out.rmdir()
         os.replace(partial, config.out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return Finetuned(config.out, count, irregular, losses[-1])
+    return Finetuned(config.out, len(captions), irregular, losses[-1])
 
 
-def _load(path: str, spec: str) -> Any:
-    """The base model, in float32."""
-    family = model_type(path)
-    if family == "vision-encoder-decoder":
+def load_learner(config: FinetuneConfig) -> Learner:
+    """The base model, with the way in which its kind learns.
+
+    Raises:
+        ModelError: the base cannot be loaded, or cannot be fine-tuned.
+    """
+    path = resolve_model(config.base)
+    if Path(path).is_dir() and model_type(path) == "vision-encoder-decoder":
         model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
         if isinstance(model.encoder, GridEncoder):
-            return model
-    raise ModelError(f"{spec}: a {family} model; only captioners of the embedded family can be fine-tuned")
+            return EmbeddedLearner(model, path)
+    captioner = load_captioner(config.base, pick_device(config.device), prompt=config.prompt)
+    if not isinstance(captioner, HuggingFaceCaptioner):
+        raise ModelError(f"{config.base}: only Hugging Face captioners can be fine-tuned")
+    if find_spec("peft") is None:
+        raise ModelError(f"{config.base}: fine-tuning it needs LoRA; pip install 'srdscan[finetune]'")
+    return LoraLearner(captioner, path)
 
 
 def _features(
-    config: FinetuneConfig, paths: Sequence[str], encoder: GridEncoder, file: Path, progress: Progress
-) -> tuple[FeatureTable, int]:
-    """Frozen features of all samples, in a file that is mapped into memory, and how many samples were left out."""
+    config: FinetuneConfig, paths: Sequence[str], learner: Learner, file: Path, progress: Progress
+) -> tuple[torch.Tensor, list[list[str]], int]:
+    """Frozen features of all samples, mapped from a file, their captions, and how many samples were left out."""
     captions: list[list[str]] = []
     irregular: list[Irregular] = []
     progress.stage("features", config.limit)
-
-    def images(batch: Sequence[tuple[Sample, Image.Image]]) -> Iterator[Image.Image]:
-        for _, image in batch:
-            yield image.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
-
+    shape: torch.Size | None = None
+    kind = torch.float16
     with open(file, "wb") as out:
         for path in paths:
             left = None if config.limit is None else config.limit - len(captions)
@@ -123,14 +132,16 @@ def _features(
                 said = all_captions(shard, options)
                 items = read_shard(shard, options)
                 for batch in ahead(decoded_batches(items, BATCH, left, irregular, config.max_pixels)):
-                    extract_features(encoder.backbone, images(batch)).numpy().tofile(out)
+                    encoded = learner.encode([image for _, image in batch])
+                    shape, kind = encoded.shape[1:], encoded.dtype
+                    encoded.contiguous().view(torch.int16).numpy().tofile(out)
                     captions += [said.get(sample.index, [sample.caption]) for sample, _ in batch]
                     progress.advance(len(batch))
-    if not captions:
+    if shape is None:
         raise ConfigError("no sample in these shards has an image and a caption")
-    shape = (len(captions), 1, BACKBONE_CHANNELS, GRID, GRID)
-    features = torch.from_file(str(file), shared=False, size=int(np.prod(shape)), dtype=torch.float16).view(shape)
-    return FeatureTable(features, [[plain_caption(c) for c in row] for row in captions]), len(irregular)
+    size = len(captions) * shape.numel()
+    features = torch.from_file(str(file), shared=False, size=size, dtype=kind).view(len(captions), *shape)
+    return features, [[plain_caption(c) for c in row] for row in captions], len(irregular)
 
 
 def all_captions(shard: Any, options: ReadOptions) -> dict[int, list[str]]:
