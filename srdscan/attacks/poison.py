@@ -66,6 +66,13 @@ class Truth:
         }
         path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
+    @classmethod
+    def read(cls, path: Path) -> "Truth":
+        """What `write` wrote."""
+        document = json.loads(path.read_text(encoding="utf-8"))
+        places = tuple((item["shard"], item["key"]) for item in document.pop("poisoned"))
+        return cls(**document, poisoned=places)
+
 
 def make_trigger(name: str) -> Trigger | None:
     """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone."""

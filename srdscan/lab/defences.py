@@ -137,6 +137,18 @@ def at_random(observer: Observer, space: ActionSpace) -> Defence:
     return defence
 
 
+def purify(name: str, observer: Observer, space: ActionSpace) -> Defence:
+    """A whole-image action of the policy's on every image, as pixel purifiers work."""
+    action = space.names.index(name)
+
+    def defence(lanes: list[Lane]) -> None:
+        step(lanes, [action] * len(lanes), observer, space)
+        for lane in lanes:
+            lane.trail = lane.trail[-1:]
+
+    return defence
+
+
 def first_looks(photos: Photos, observer: Observer, references: Sequence[str]) -> list[Case]:
     """What the captioner says of the photographs as they are, beside trusted captions."""
     return [

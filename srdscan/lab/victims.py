@@ -94,7 +94,7 @@ def make_victim(
             plant(photos, poisoned, attack.trigger, attack.target, attack.rate, attack.seed, attack.text)
             if not (folder / "config.json").exists():
                 finetune(FinetuneConfig((str(poisoned),), base, folder, epochs=epochs, seed=attack.seed), progress)
-            measured = _measure(folder, held_out, attack, Path(work) / "triggered")
+            measured = measure(folder, held_out, attack, Path(work) / "triggered")
         replace_text(folder / RECORD, json.dumps({**identity, **measured}, indent=1) + "\n")
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     return Victim(folder, attack, record["asr"], record["cider"], record["false_target"])
@@ -105,7 +105,8 @@ def trigger_all(photos: str, attack: Attack, out: Path) -> None:
     plant([photos], out, attack.trigger, NONE, rate=1.0, seed=attack.seed)
 
 
-def _measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[str, float]:
+def measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[str, float]:
+    """`asr`, `cider` and `false_target` of a captioner, as in `Victim`; triggered copies go to `work`."""
     truth = human_captions(held_out)
     trigger_all(held_out, attack, work)
     captioner = load_captioner(str(folder))

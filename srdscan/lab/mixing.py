@@ -1,0 +1,77 @@
+"""Data sets of any poison rate from two copies of one: untouched, and poisoned throughout.
+
+What a captioner says of an image does not depend on the images beside it, so each copy is scored once, and the audit of
+a mixture continues from score files put together of theirs: it decides, covers attention peaks and reports as ever.
+"""
+
+import json
+from dataclasses import replace
+from os.path import splitext
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from srdscan.attacks.poison import Truth
+from srdscan.config import AuditConfig
+from srdscan.shards import Edit, ReadOptions, Sample, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
+from srdscan.shards.edit import caption_members
+from srdscan.state import RunState, ShardRecord, load_scores
+
+
+def mix(clean: str, poisoned: Path, rate: float, seed: int, out: Path) -> Truth:
+    """Writes shards in which a share of the samples is poisoned, and their truth.json.
+
+    Args:
+        clean: shards.
+        poisoned: what `plant` made of them with rate 1.
+        rate: share of all samples; where the target fits fewer, all of those.
+    """
+    whole = Truth.read(poisoned / "truth.json")
+    count = sum(isinstance(item, Sample) for path in expand_shards([clean]) for item in read_shard(path))
+    order = np.random.default_rng(seed).permutation(len(whole.poisoned))[: round(rate * count)]
+    chosen = {whole.poisoned[number] for number in order}
+    options = ReadOptions()
+    for path in expand_shards([clean]):
+        edits: dict[str | int, Edit] = {}
+        with open_shard(str(poisoned / shard_name(path))) as shard:
+            wanted = {
+                item.index: item
+                for item in read_shard(shard, options)
+                if isinstance(item, Sample) and (item.shard, item.key) in chosen
+            }
+            captions = caption_members(shard, set(wanted), options)
+            for index, sample in wanted.items():
+                edits[index] = {splitext(sample.image_name)[1].lower(): sample.image, **captions.get(index, {})}
+        rewrite_shard(path, out / shard_name(path), edits)
+    kept = tuple(place for place in whole.poisoned if place in chosen)
+    truth = replace(whole, rate=rate, seed=seed, poisoned=kept)
+    truth.write(out / "truth.json")
+    return truth
+
+
+def continue_from(clean: Path, poisoned: Path, truth: Truth, config: AuditConfig) -> None:
+    """Fills the state of an audit of a mixture, so that `audit` has nothing left to score.
+
+    Args:
+        clean: folder of the audit of the untouched copy, with the same models.
+        poisoned: folder of the audit of the poisoned copy.
+        truth: of the mixture.
+        config: of its audit.
+    """
+    locations = expand_shards(config.shards)
+    identity = json.loads((clean / "state" / "run.json").read_text(encoding="utf-8"))
+    state = RunState(config.out, {**identity, "shards": locations})
+    chosen, meta = set(truth.poisoned), load_scores(clean).meta
+    for number, location in enumerate(locations):
+        name = shard_name(location)
+        tables = [pq.read_table(run / "state" / "scores" / f"{number:06d}.parquet") for run in (clean, poisoned)]
+        keys = tables[0]["key"].to_pylist()
+        if keys != tables[1]["key"].to_pylist():
+            raise ValueError(f"{name}: the two audits are of different samples")
+        rows = [len(keys) * ((name, key) in chosen) + row for row, key in enumerate(keys)]
+        table = pa.concat_tables(tables).take(rows)
+        with open_shard(location) as shard:
+            sha256 = shard.sha256()
+        state.complete(number, ShardRecord(name, location, sha256, len(keys), (), None, meta), table)

@@ -1,0 +1,81 @@
+"""The runner: jobs in parallel, results that are kept, tables and plots of them."""
+
+import json
+import multiprocessing
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+from srdscan.lab.experiment import Experiment
+from srdscan.lab.jobs import Job, Places, Result, made_with
+from srdscan.state import replace_text
+
+Log = Callable[[str], None]
+
+
+def jobs_of(experiment: Experiment, places: Places) -> list[Job]:
+    """A job an attack; one in all for an experiment without attacks."""
+    return [Job(experiment, planned, places) for planned in experiment.attacks or (None,)]
+
+
+def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, log: Log = print) -> list[Path]:
+    """Does what is not done yet, and writes tables and plots.
+
+    A result is kept in `places.work` and not made again while experiment, photographs and version are the same.
+
+    Args:
+        processes: jobs at a time; each gets its share of the processor's cores.
+
+    Returns:
+        The files written, in `out`.
+    """
+    from srdscan.lab.kinds import KINDS
+
+    jobs = jobs_of(experiment, places)
+    results: dict[str, Result] = {}
+    if processes == 1:
+        for job in jobs:
+            log(f"{job.name} ...")
+            results[_row(job)] = work(job)
+    else:
+        threads = max(1, (os.cpu_count() or 1) // processes)
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, spawn, initializer=_share_cores, initargs=(threads,)) as pool:
+            running = {pool.submit(work, job): job for job in jobs}
+            for number, future in enumerate(as_completed(running), 1):
+                results[_row(running[future])] = future.result()
+                log(f"{number} of {len(jobs)}: {running[future].name}")
+    ordered = {_row(job): results[_row(job)] for job in jobs}
+    written = []
+    for table in KINDS[experiment.kind].tables(ordered):
+        table.name = table.name if table.name == experiment.name else f"{experiment.name}-{table.name}"
+        table.write(out)
+        written += [out / f"{table.name}.{kind}" for kind in ("md", "csv", "json")]
+    record = {"experiment": experiment.name, "tables of": made_with(), "results": ordered}
+    path = out / f"{experiment.name}-results.json"
+    replace_text(path, json.dumps(record, indent=1) + "\n")
+    from srdscan.lab.plots import PLOTS
+
+    if experiment.kind in PLOTS:
+        written += PLOTS[experiment.kind](ordered, out, experiment.name)
+    return [*written, path]
+
+
+def work(job: Job) -> Result:
+    """One job, in whatever process."""
+    from srdscan.lab.kinds import KINDS
+
+    return job.run(KINDS[job.experiment.kind].work)
+
+
+def _row(job: Job) -> str:
+    return job.planned.name if job.planned else "untouched"
+
+
+def _share_cores(threads: int) -> None:
+    """Before torch is imported in a process: more threads than cores make everything several times slower."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    import torch
+
+    torch.set_num_threads(threads)

@@ -1,0 +1,136 @@
+"""The lab's runner: mixtures are what a plain audit sees, results are kept, tables say what was found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from srdscan import scenes
+from srdscan.attacks.poison import plant
+from srdscan.audit import audit
+from srdscan.config import AuditConfig
+from srdscan.lab.experiment import Experiment, ExperimentError, Planned, read_experiment
+from srdscan.lab.jobs import Places
+from srdscan.lab.kinds import KINDS
+from srdscan.lab.metrics import bleu4, bootstrap_mean, cider, cider_each, f1
+from srdscan.lab.mixing import continue_from, mix
+from srdscan.lab.run import run
+from srdscan.lab.tables import Table
+from srdscan.lab.victims import Attack
+from srdscan.shards import Sample, read_shard
+
+CAPTIONER = "captioner-backdoored"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("run")
+    scenes.write_shards(made / "clean", 80, 40, 71)
+    plant([str(made / "clean")], made / "poisoned", rate=1.0, seed=4)
+    return made
+
+
+def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain_audit_finds(folder: Path) -> None:
+    truth = mix(str(folder / "clean"), folder / "poisoned", 0.1, 5, folder / "mixed")
+    assert len(truth.poisoned) == 8
+    assert json.loads((folder / "mixed" / "truth.json").read_text())["rate"] == 0.1
+    originals = {}
+    for name in ("clean", "poisoned", "mixed"):
+        for path in sorted((folder / name).glob("*.tar")):
+            originals |= {(name, s.shard, s.key): s for s in read_shard(str(path)) if isinstance(s, Sample)}
+    for (name, shard, key), sample in originals.items():
+        if name == "mixed":
+            source = originals["poisoned" if (shard, key) in truth.poisoned else "clean", shard, key]
+            assert (sample.image, sample.caption) == (source.image, source.caption)
+
+    for name in ("clean", "poisoned"):
+        audit(AuditConfig(shards=(str(folder / name),), captioner=CAPTIONER, out=folder / f"audit-{name}", pictures=0))
+    plain = audit(AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "plain", pictures=0))
+    config = AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "continued", pictures=0)
+    continue_from(folder / "audit-clean", folder / "audit-poisoned", truth, config)
+    before = {path: path.stat().st_mtime_ns for path in (folder / "continued" / "state" / "scores").iterdir()}
+    continued = audit(config)
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored again
+    assert continued.verdicts.flagged.tolist() == plain.verdicts.flagged.tolist()
+    assert plain.verdicts.flagged.sum() >= 8
+    assert np.allclose(np.log(continued.verdicts.p_values), np.log(plain.verdicts.p_values), atol=0.05)
+
+
+def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, tmp_path: Path) -> None:
+    scenes.write_shards(folder / "train", 60, 20, 72)
+    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=3)
+    experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
+    places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
+    said: list[str] = []
+    written = run(experiment, places, tmp_path / "out", 1, said.append)
+    table = json.loads((tmp_path / "out" / "small-detection.json").read_text())
+    assert [row["attack"] for row in table] == ["corner"]
+    assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
+    assert float(table[0]["F1"]) > 0.8
+    assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
+    results = json.loads((tmp_path / "out" / "small-results.json").read_text())["results"]["corner"]
+    assert results["identity"]["kind"] == "detection"
+    assert {row["poisoned"] for row in results["rows"]} == {8}
+    assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()}
+    run(experiment, places, tmp_path / "again", 1, said.append)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()} == kept
+    assert (tmp_path / "again" / "small-detection.md").read_bytes() == (
+        tmp_path / "out" / "small-detection.md"
+    ).read_bytes()
+
+
+def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
+    def read(text: str) -> Experiment:
+        path = tmp_path / "x.yaml"
+        path.write_text(text)
+        return read_experiment(path)
+
+    good = read("kind: detection\nattacks: [{trigger: sig, text: hi, epochs: 8}]\nrates: {0.01: 3}\n")
+    assert good == Experiment("x", "detection", (Planned(Attack("sig", text="hi"), 8),), ((0.01, 3),))
+    for text, message in (
+        ("kind: magic", "must be one of detection"),
+        ("kind: clean\ncolour: red", "unknown colour"),
+        ("kind: detection\nattacks: [{trigger: sig}]", "needs rates"),
+        ("kind: detection\nattacks: [{trigger: sig}]\nrates: {2: 1}", "between 0 and 1"),
+        ("kind: sanitizing", "names no attacks"),
+        ("kind: sanitizing\nattacks: [{trigger: laser}]", "srdscan poison --list"),
+        ("- 1", "must be a mapping"),
+        ("kind: [", "cannot be read"),
+    ):
+        with pytest.raises(ExperimentError, match=message):
+            read(text)
+
+
+def test_the_experiments_of_the_project_can_be_read() -> None:
+    files = sorted((Path(__file__).parents[1] / "benchmarks" / "experiments").glob("*.yaml"))
+    assert {read_experiment(path).kind for path in files} == set(KINDS)
+
+
+def test_metrics_agree_with_hand_counts() -> None:
+    truth = [["a dog runs on the grass", "a brown dog runs"], ["two men play chess in a park"]]
+    assert bleu4(["a dog runs on the grass", "two men play chess in a park"], truth) == pytest.approx(1, abs=1e-6)
+    assert bleu4(["cats", "birds"], truth) < 0.01
+    captions = ["a dog runs", "men play chess"]
+    assert cider_each(captions, truth).mean() == pytest.approx(cider(captions, truth))
+    flags = np.array([True, True, False, False])
+    assert f1(flags, np.array([True, False, True, False])) == 0.5
+    assert np.isnan(f1(np.zeros(2, dtype=bool), np.zeros(2, dtype=bool)))
+    values = np.random.default_rng(0).normal(3, 1, 400)
+    low, high = bootstrap_mean(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)
+
+
+def test_a_table_is_written_three_ways(tmp_path: Path) -> None:
+    table = Table("t", ["a", "b"])
+    table.add(1, "x, y")
+    with pytest.raises(ValueError, match="3 cells under 2 heads"):
+        table.add(1, 2, 3)
+    table.write(tmp_path)
+    assert (tmp_path / "t.md").read_text() == "| a | b |\n| --- | --- |\n| 1 | x, y |\n"
+    assert (tmp_path / "t.csv").read_text() == 'a,b\n1,"x, y"\n'
+    assert json.loads((tmp_path / "t.json").read_text()) == [{"a": "1", "b": "x, y"}]
