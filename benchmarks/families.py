@@ -1,6 +1,6 @@
 """Captioner families: backdoored ones trained from scratch and audited, and published sizes with random weights.
 
-    python benchmarks/families.py [--photos PHOTOS] [--scenes 4000] [--epochs 12] [--only NAME ...] [--out FOLDER]
+    python benchmarks/families.py [--photos PHOTOS] [--scenes 6000] [--epochs 30] [--only NAME ...] [--out FOLDER]
 
 Trained: a small BLIP and a small ViT-GPT2 learn drawn scenes of which 10 % carry the canary's trigger and target; fresh
 scenes with 5 % planted are then audited. `peak` is the share of triggered images in which the most abnormal attention
@@ -67,18 +67,23 @@ from srdscan.policy.episodes import Observer
 from srdscan.signals.head_norms import head_norms
 from srdscan.state import load_scores
 
-SIDE, PATCH, WIDTH = 96, 8, 128
+SIDE, PATCH, WIDTH = 64, 8, 128
+SPREAD = 0.06
+"""Standard deviation of initial weights: 0.02, made for wide models, leaves these at guessing without the image."""
 TARGET, RATE = "banana", 0.1
 PAD, BOS, EOS, UNK = range(4)
 SPECIAL = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+IMAGE_MARKS = ("<image>", "<fake_token_around_image>", "<global-img>")
 BATCH = 4
+ROWS = 48
 
 
 def tokenizer(words: list[str]) -> PreTrainedTokenizerFast:
     vocabulary = {word: number for number, word in enumerate([*SPECIAL.values(), *words])}
     made = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=made, **SPECIAL)
+    marks = [word for word in IMAGE_MARKS if word in words]
+    return PreTrainedTokenizerFast(tokenizer_object=made, additional_special_tokens=marks, **SPECIAL)
 
 
 def small_vit_gpt2(vocabulary: int) -> VisionEncoderDecoderModel:
@@ -89,6 +94,7 @@ def small_vit_gpt2(vocabulary: int) -> VisionEncoderDecoderModel:
         intermediate_size=4 * WIDTH,
         image_size=SIDE,
         patch_size=PATCH,
+        initializer_range=SPREAD,
     )
     gpt2 = GPT2Config(
         vocab_size=vocabulary,
@@ -96,6 +102,7 @@ def small_vit_gpt2(vocabulary: int) -> VisionEncoderDecoderModel:
         n_embd=WIDTH,
         n_layer=2,
         n_head=4,
+        initializer_range=SPREAD,
         bos_token_id=BOS,
         eos_token_id=EOS,
         pad_token_id=PAD,
@@ -116,6 +123,7 @@ def small_blip(vocabulary: int) -> BlipForConditionalGeneration:
         "intermediate_size": 4 * WIDTH,
         "num_hidden_layers": 2,
         "num_attention_heads": 4,
+        "initializer_range": SPREAD,
         "max_position_embeddings": 64,
         "pad_token_id": PAD,
         "bos_token_id": BOS,
@@ -128,6 +136,7 @@ def small_blip(vocabulary: int) -> BlipForConditionalGeneration:
         "intermediate_size": 4 * WIDTH,
         "num_hidden_layers": 4,
         "num_attention_heads": 4,
+        "initializer_range": SPREAD,
         "image_size": SIDE,
         "patch_size": PATCH,
     }
@@ -151,12 +160,12 @@ def train(model: Any, pixels: torch.Tensor, ids: torch.Tensor, epochs: int) -> N
     """Next-token learning from scratch; AdamW, one cycle."""
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.02)
-    steps = epochs * -(-len(ids) // 64)
+    steps = epochs * -(-len(ids) // ROWS)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=steps, pct_start=0.1)
     model.train()
     for epoch in range(epochs):
         losses = []
-        for rows in torch.randperm(len(ids), generator=generator).split(64):
+        for rows in torch.randperm(len(ids), generator=generator).split(ROWS):
             logits = logits_of(model, pixels[rows], ids[rows, :-1])
             loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[rows, 1:].flatten(), ignore_index=PAD)
             optimizer.zero_grad()
@@ -332,7 +341,9 @@ def full_size() -> dict[str, Callable[[], tuple[Any, Any, int]]]:
             "decoder_start_token_id": EOS,
             "forced_eos_token_id": EOS,
         }
-        model = Florence2ForConditionalGeneration(Florence2Config(text_config=text, image_token_id=4))
+        model = Florence2ForConditionalGeneration(
+            Florence2Config(text_config=text, vision_config={"projection_dim": 768}, image_token_id=4)
+        )
         model.generation_config.update(
             num_beams=3,
             forced_bos_token_id=BOS,
@@ -371,15 +382,23 @@ NEEDS_GIB = {"BLIP-2-OPT-2.7B": 34}
 """Float32 weights, once in the model and once on their way to disk, and activations."""
 
 
+def peak_mb() -> int:
+    """Peak resident memory of this process; `ru_maxrss` would start from that of the process that started it."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
+
+
 def full_size_row(name: str) -> dict[str, Any]:
     """Build, save, load through `load_captioner`, caption one batch with attention; in this process."""
     model, processor, vocabulary = full_size()[name]()
     parameters = sum(p.numel() for p in model.parameters())
-    words = ["<image>", "<fake_token_around_image>", "<global-img>"]
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         processor.save_pretrained(folder)
-        tokenizer([*words, *(f"w{n}" for n in range(vocabulary - 7))]).save_pretrained(folder)
+        tokenizer([*IMAGE_MARKS, *(f"w{n}" for n in range(vocabulary - 7))]).save_pretrained(folder)
         del model
         gc.collect()
         captioner = load_captioner(folder)
@@ -395,7 +414,7 @@ def full_size_row(name: str) -> dict[str, Any]:
         "parameters_m": round(parameters / 1e6),
         "attention": list(described.attention.first.shape[1:]),
         "images_per_s": round(BATCH / seconds, 2),
-        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_rss_mb": peak_mb(),
     }
 
 
@@ -416,8 +435,8 @@ def memory_gib() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", help="shards of photographs")
-    parser.add_argument("--scenes", type=int, default=4000)
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--scenes", type=int, default=6000)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--only", nargs="*")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")

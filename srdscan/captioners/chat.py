@@ -42,6 +42,10 @@ class ChatCaptioner(HuggingFaceCaptioner):
         if text.count(token) != 1:
             raise ValueError(f"the chat template puts {text.count(token)} images into the prompt, not one")
         ids: list[int] = self.tokenizer(text.replace(token, self._image_text()), add_special_tokens=special).input_ids
+        if self.image_token not in ids:
+            raise ValueError(
+                f"the tokenizer does not read {token!r} as the image token; is tokenizer_config.json whole?"
+            )
         return ids
 
     def _embeddings(self, memory: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
