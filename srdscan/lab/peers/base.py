@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Seen:
         return len(self.captions)
 
     @classmethod
-    def mixed(cls, clean: "Seen", poisoned: "Seen", chosen: npt.NDArray[np.bool_]) -> "Seen":
+    def mixed(cls, clean: "Seen", poisoned: "Seen", chosen: Flags) -> "Seen":
         """The samples of `clean`, those that are `chosen` taken from `poisoned`; both hold the same samples."""
 
         def pick(name: str) -> Any:
@@ -70,7 +71,7 @@ class Judgement:
     """
 
     scores: Doubles
-    flagged: npt.NDArray[np.bool_]
+    flagged: Flags
 
 
 class Peer(Protocol):
