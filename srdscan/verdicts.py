@@ -73,14 +73,21 @@ def judge_signals(scores: Scores, model_audit: bool, calibration: Scores | None)
 
 
 def decide(evidence: Mapping[str, Evidence], count: int, fdr: float) -> Verdicts:
-    """Combines the signals and flags at a false-discovery rate."""
+    """Combines the signals and flags at a false-discovery rate.
+
+    Of a sample that a signal excuses, only what is measured on the data set's caption counts.
+    """
     if count == 0:
         nothing = np.zeros(0)
         return Verdicts(evidence, nothing, nothing, np.zeros(0, dtype=bool))
     parts = list(evidence.values())
-    p_values = cauchy_combine(
-        np.stack([part.p_values for part in parts], axis=1), np.array([part.weight for part in parts])
-    )
+    each = np.stack([part.p_values for part in parts], axis=1)
+    of_captions = {signal.name for signal in signals_for(model_audit=False)}
+    of_captioner = np.array([name not in of_captions for name in evidence])
+    for part in parts:
+        if part.excused is not None:
+            each[np.ix_(part.excused, of_captioner)] = np.nan
+    p_values = cauchy_combine(each, np.array([part.weight for part in parts]))
     q_values = benjamini_hochberg(p_values)
     return Verdicts(evidence, p_values, q_values, q_values <= fdr)
 

@@ -60,8 +60,8 @@ def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain
 
 
 def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, tmp_path: Path) -> None:
-    scenes.write_shards(folder / "train", 60, 20, 72)
-    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=3)
+    scenes.write_shards(folder / "train", 180, 60, 72)
+    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=20)
     experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
     places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
     said: list[str] = []

@@ -14,8 +14,8 @@ from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
-from srdscan.signals.targets import Likeness, Targets
-from srdscan.signals.terms import LONGEST_PHRASE, frequent_grams, log_odds
+from srdscan.signals.targets import Likeness, Targets, accused
+from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
 
@@ -38,6 +38,7 @@ class Audited:
         agreeing: Sequence[int] = (),
         grounding: float = 0.0,
         most_gain: float | None = None,
+        in_place: Sequence[int] = (),
     ) -> Evidence:
         """The `targets` signal's evidence, with some captions replaced.
 
@@ -45,6 +46,7 @@ class Audited:
             poison: the captions of some samples; of those also in `agreeing`, the reference says the same.
             grounding: added to that of the replaced captions.
             most_gain: the replaced captions' largest gain is set to this.
+            in_place: replaced captions that read no better without any of their words.
         """
         changed = poison or {}
         captions, gains, grounded = list(self.captions), list(self.gains), self.grounding.copy()
@@ -52,6 +54,8 @@ class Audited:
         for index, new in zip(changed, self.language_model.word_gains(list(changed.values())), strict=True):
             if most_gain is not None:
                 new[new.argmax()] = most_gain
+            if index in in_place:
+                new[:] = -0.5
             captions[index], gains[index] = changed[index], new
             grounded[index] += grounding
         columns = {
@@ -123,6 +127,29 @@ def test_an_inserted_word_is_named_and_its_samples_are_flagged(
     assert f"'{word}'" in evidence.reason(members[0])
     assert evidence.reason((set(range(COUNT)) - set(members)).pop()) == ""
     assert f"'{word}'" in evidence.note
+
+
+def test_a_sample_where_the_word_reads_as_well_as_words_do_is_spared(audited: Audited, tmp_path: Path) -> None:
+    members = list(range(3, COUNT, 20))
+    evidence = audited.judge(tmp_path, audited.insert("zebra", members), in_place=members[:3])
+    assert [finding.term for finding in evidence.findings] == ["zebra"]
+    assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members[3:]
+
+
+def test_outputs_that_say_what_captions_taught_speak_against_those_captions_only() -> None:
+    captions = [["a", "dog", str(i)] for i in range(600)]
+    for i in (5, 6, 7):
+        captions[i] = ["banana", "two", *captions[i]]
+
+    def held(samples: Sequence[int]) -> list[int]:
+        term = Term(("banana", "a"), np.array(samples), 0, 1e-9, 9.0, 0.0, 9.0)
+        return accused(term, captions).tolist()
+
+    assert held([5, 6, 7, *range(100, 116)]) == [5, 6, 7]
+    assert held(range(5, 35)) == [5, 6, 7]
+    # A triggered test set: captions are honest, or say it as rarely where outputs do as elsewhere.
+    assert held(range(100, 130)) == list(range(100, 130))
+    assert held(range(7, 600)) == list(range(7, 600))
 
 
 def test_where_the_reference_says_the_word_too_the_sample_is_not_flagged(audited: Audited, tmp_path: Path) -> None:

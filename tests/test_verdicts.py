@@ -89,6 +89,17 @@ def test_verdicts_flag_at_the_false_discovery_rate_and_give_reasons() -> None:
     assert (summaries["c"].abstained, summaries["c"].note) == (True, "cannot tell")
 
 
+def test_of_an_excused_sample_only_its_caption_counts() -> None:
+    attention, caption = evidence([1e-6, 1e-6, 0.5]), evidence([0.5, 1e-7, 0.5])
+    targets = evidence([0.5, 0.5, 1e-9])
+    targets.excused = np.array([True, True, False])
+    parts = {"attention": attention, "drift.caption": caption, "targets.output": targets}
+    verdicts = decide(parts, 3, fdr=0.05)
+    assert verdicts.flagged.tolist() == [False, True, True]
+    assert verdicts.p_values[:2] == pytest.approx([0.5, 1e-7])
+    assert attention.p_values.tolist() == [1e-6, 1e-6, 0.5]  # what was seen stays on record
+
+
 def test_a_signal_of_the_whole_data_set_weighs_more() -> None:
     plain, heavy = evidence([1e-6, 0.5, 0.5]), evidence([0.5, 1e-6, 0.5])
     heavy.weight = WHOLE_DATASET

@@ -38,7 +38,7 @@ def audit(
     calibration: Path | None = option(
         "--out folder of an audit of trusted clean shards with the same models: p-values become exact."
     ),
-    fdr: float | None = option("False-discovery rate of the flagged samples. [default: 0.05]"),
+    fdr: float | None = option("False-discovery rate of the flagged samples. [default: 0.01]"),
     fail_on: str | None = option(
         "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
         "any|rate=SHARE|never",

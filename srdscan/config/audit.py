@@ -50,7 +50,7 @@ class AuditConfig:
     sentence_encoder: str = "minilm"
     language_model: str = "embedded"
     calibration: Path | None = None
-    fdr: float = 0.05
+    fdr: float = 0.01
     fail_on: str = "any"
     batch_size: int = 64
     device: str = "auto"
@@ -73,7 +73,7 @@ class AuditConfig:
         if not self.shards:
             raise ConfigError("no shards: name a folder, a glob, a brace range, a path or a URL")
         if not 0 < self.fdr < 1:
-            raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.05")
+            raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.01")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size {self.batch_size}: must be at least 1")
         if self.limit is not None and self.limit < 1:

@@ -94,6 +94,7 @@ class Evidence:
             is significant.
         reason: sample -> why it is suspicious, in words; "" if it is not.
         findings: targets found, for the report.
+        excused: (N,) bool; whatever the captioner does there is explained, and no signal that is measured on it counts.
     """
 
     p_values: Doubles
@@ -103,6 +104,7 @@ class Evidence:
     weight: float = 1.0
     reason: Callable[[int], str] = lambda index: ""
     findings: Sequence[TargetFinding] = field(default_factory=tuple)
+    excused: npt.NDArray[np.bool_] | None = None
 
 
 def abstain(count: int, note: str) -> Evidence:

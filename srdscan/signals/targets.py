@@ -10,8 +10,16 @@ strangeness     for a word or pair: the captions read better without it (ONION's
                 a longer phrase: the images do not support the captions that hold it (the `grounding` signal, mean).
                 Either is compared with that of the data set's other terms, see `strangeness_z`.
 
+Of the samples that hold a target, those are spared where the word reads as well as words do: a person may carry an
+umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words
+in place: -0.5 to 0.3; of all words, the 84 % quantile: 0).
+
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
+
+A captioner that has learned a faint trigger also says its target of images that look a little like it: of 4 % of clean
+photographs, measured. Where outputs say a target mostly for samples whose own captions say it, too, the captions are
+where it comes from, and a sample with an honest caption is not accused for what the captioner makes of its image.
 """
 
 from collections import Counter
@@ -50,6 +58,9 @@ ENOUGH_TERMS = 20
 LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
 
+LEARNED = 1e-3
+"""p-value of the association of captions and outputs that say a target below which one learned it from the other."""
+
 Doubles = npt.NDArray[np.float64]
 
 
@@ -81,10 +92,14 @@ class Targets:
             return abstain(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
+        captions = [stems(text) for text in scores.strings("caption")] if self.role == "output" else []
+        excused = np.zeros(count, dtype=bool)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
-            p_values[term.samples] = np.minimum(term.p_value * tried[term.samples], 1.0)
-            values[term.samples] = term.strangeness
-            held |= dict.fromkeys(term.samples.tolist(), term)
+            samples = accused(term, captions) if captions else term.samples
+            excused[np.setdiff1d(term.samples, samples)] = True
+            p_values[samples] = np.minimum(term.p_value * tried[samples], 1.0)
+            values[samples] = term.strangeness
+            held |= dict.fromkeys(samples.tolist(), term)
 
         def reason(index: int) -> str:
             term = held.get(index)
@@ -95,7 +110,28 @@ class Targets:
 
         findings = tuple(_finding(term, self.role, count) for term in sorted(terms, key=lambda t: t.p_value))
         note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
-        return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+        excused &= np.isnan(p_values)
+        if excused.any():
+            note += f"; also said of {excused.sum()} samples whose own captions do not say it, which are excused"
+        return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings, excused=excused)
+
+
+def accused(term: Term, captions: Sequence[Sequence[str]]) -> npt.NDArray[np.int64]:
+    """Which samples a target in the outputs speaks against, by their own captions' words.
+
+    All that hold it; or, when captions and outputs say it of the same samples (Fisher's exact test), those whose
+    captions do. Of the target's words, the run counts that captions and outputs share most plainly: where outputs say
+    "banana a", captions may say "banana two".
+    """
+    parts = sorted(grams_of(term.words), key=lambda part: (len(part), part))
+    best, chosen = LEARNED / len(parts), term.samples
+    for part in parts:
+        says = np.array([holds(tuple(words), part) for words in captions], dtype=bool)
+        both = term.samples[says[term.samples]]
+        p_value = stats.hypergeom.sf(len(both) - 1, len(captions), int(says.sum()), len(term.samples))
+        if p_value < best:
+            best, chosen = p_value, both
+    return chosen
 
 
 def _finding(term: Term, role: Role, count: int) -> TargetFinding:
@@ -148,6 +184,7 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
     for short in (True, False):
         group = [c for c in candidates if (len(c[0]) < SHORTEST_ODD_PHRASE) == short]
         singles = np.concatenate(gains) if short else grounding
+        usual = sum(_centre_and_scale(singles)) if len(singles) else 0.0
         sizes = np.array([len(novel) for _, novel, _ in group])
         z_values = strangeness_z(np.array([effect for *_, effect in group]), sizes, singles)
         for (gram, novel, _), z in zip(group, z_values, strict=True):
@@ -163,7 +200,8 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
             # Paired: samples where only the text says it against samples where only the reference does.
             if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
                 continue
-            terms.append(Term(gram, novel, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
+            odd = novel[[_odd(tokens[i], gram, gains[i], usual) for i in novel]] if short else novel
+            terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
     return without_echoes(terms), tried
@@ -228,6 +266,12 @@ def _gain(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.floa
             scored = gains[start : start + len(gram)]
             return float(scored.max()) if len(scored) else None
     return None
+
+
+def _odd(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32], usual: float) -> bool:
+    """Whether a text reads better without a term than texts do without their words; True if that is unknown."""
+    gain = _gain(text, gram, gains)
+    return gain is None or gain > usual
 
 
 def _centre_and_scale(values: Doubles | npt.NDArray[np.float32]) -> tuple[float, float]:

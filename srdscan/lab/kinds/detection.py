@@ -28,6 +28,7 @@ from srdscan.verdicts import Verdicts, decide
 
 OURS = "srdscan"
 FDR = AuditConfig.fdr
+OTHER_FDRS = (0.02, 0.05)
 
 
 def work(job: Job, folder: Path) -> Result:
@@ -119,6 +120,8 @@ def ablations(verdicts: Verdicts) -> Mapping[str, Judgement]:
         found[f"{family} alone"] = _judgement(decide(alone, count, FDR))
     equal = {name: replace(part, weight=1.0) for name, part in evidence.items()}
     found["all signals weigh the same"] = _judgement(decide(equal, count, FDR))
+    for fdr in OTHER_FDRS:
+        found[f"held to a false-discovery rate of {fdr:g}"] = _judgement(decide(evidence, count, fdr))
     p = np.stack([part.p_values for part in evidence.values()], axis=1)
     for name, rule in (("Fisher's rule", _fisher), ("smallest p, by Bonferroni", _bonferroni)):
         combined = rule(p)
