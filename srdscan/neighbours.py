@@ -4,55 +4,65 @@ import numpy as np
 import numpy.typing as npt
 
 Doubles = npt.NDArray[np.float64]
+Indices = npt.NDArray[np.int64]
+Points = npt.NDArray[np.float32] | npt.NDArray[np.float64]
 
 TINY = 1e-12
 """Distances below this, between copies of one point, count as this: ratios of distances stay finite."""
 
 
-def nearest(points: Doubles, k: int) -> tuple[Doubles, npt.NDArray[np.int64]]:
+def nearest(
+    points: Points, k: int, among: npt.NDArray[np.int64] | None = None
+) -> tuple[Doubles, npt.NDArray[np.int64]]:
     """The k nearest other points of each, exactly.
 
     Args:
-        points: (N, D), N > k.
+        points: (N, D).
+        among: the points that may be neighbours, more than k of them; all if None.
 
     Returns:
-        (N, k) Euclidean distances, ascending, and (N, k) indices. A point itself is left out once; copies of it count.
+        (N, k) Euclidean distances, ascending, and (N, k) indices of points. A point itself is left out once; copies of
+        it count.
     """
     from sklearn.neighbors import NearestNeighbors
 
-    if not 0 < k < len(points):
-        raise ValueError(f"{k} neighbours of {len(points)} points: there must be more points than neighbours")
-    distances, indices = NearestNeighbors(n_neighbors=k + 1).fit(points).kneighbors(points)
+    among = np.arange(len(points)) if among is None else among
+    if not 0 < k < len(among):
+        raise ValueError(f"{k} neighbours of {len(among)} points: there must be more points than neighbours")
+    distances, found = NearestNeighbors(n_neighbors=k + 1).fit(points[among]).kneighbors(points)
+    indices = among[found]
     itself = indices == np.arange(len(points))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # among k + 1 copies a point may be missing from its own list
+    itself[~itself.any(axis=1), -1] = True  # not a neighbour at all, or, among k + 1 copies, missing from its own list
     shape = (len(points), k)
-    return distances[~itself].reshape(shape), indices[~itself].reshape(shape).astype(np.int64)
+    return distances[~itself].reshape(shape).astype(np.float64), indices[~itself].reshape(shape).astype(np.int64)
 
 
-def slof(points: Doubles, k: int = 16) -> Doubles:
+def slof(points: Points, k: int = 16) -> Doubles:
     """(N,) simplified local outlier factor: a point's k-distance over those of its neighbours, in the mean.
 
     Source: Schubert et al., Local outlier detection reconsidered, DMKD 2014; for backdoors Detect-CLIP, ICLR 2025.
     """
     distances, indices = nearest(points, k)
-    reach = np.maximum(distances[:, -1], TINY)
-    factor: Doubles = (reach[:, None] / reach[indices]).mean(axis=1)
-    return factor
+    return outlier_factors(distances, indices, dimensionality(distances))[0]
 
 
-def dao(points: Doubles, k: int = 16) -> Doubles:
+def dao(points: Points, k: int = 16) -> Doubles:
     """(N,) dimensionality-aware outlier factor: the same ratios, each to the power of the neighbour's dimensionality.
 
     The local intrinsic dimensionality is the maximum-likelihood estimate over the k distances. Source: Anderberg et
     al., Dimensionality-Aware Outlier Detection, SDM 2024; for backdoors Detect-CLIP, ICLR 2025.
     """
     distances, indices = nearest(points, k)
+    return outlier_factors(distances, indices, dimensionality(distances))[1]
+
+
+def outlier_factors(distances: Doubles, indices: Indices, dimensions: Doubles) -> tuple[Doubles, Doubles]:
+    """SLOF and DAO of N points, from what `nearest` and `dimensionality` give."""
     reach = np.maximum(distances[:, -1], TINY)
-    ratios = np.log(reach[:, None] / reach[indices])
+    ratios = reach[:, None] / reach[indices]
     # In logarithms: a ratio to the power of a dimensionality of hundreds leaves the range of floats.
-    exponents = np.clip(dimensionality(distances)[indices] * ratios, -600.0, 600.0)
-    factor: Doubles = np.exp(exponents).mean(axis=1)
-    return factor
+    exponents = np.clip(dimensions[indices] * np.log(ratios), -600.0, 600.0)
+    return ratios.mean(axis=1), np.exp(exponents).mean(axis=1)
 
 
 def dimensionality(distances: Doubles) -> Doubles:

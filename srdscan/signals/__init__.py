@@ -1,6 +1,6 @@
 """Signals: one module a family. Importing this package registers them all."""
 
-from srdscan.signals import attention, drift, fluency, grounding, targets
+from srdscan.signals import attention, density, drift, fluency, grounding, targets
 from srdscan.signals.base import SIGNALS, Batch, Evidence, Signal, register_signal, signals_for
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "Evidence",
     "Signal",
     "attention",
+    "density",
     "drift",
     "fluency",
     "grounding",
