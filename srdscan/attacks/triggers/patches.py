@@ -125,3 +125,27 @@ class TwoPatches:
         second = np.array([(0, 200, 255), (0, 0, 0)], dtype=np.uint8)[checks(shape, 6)]
         upper, lower = (0.4 * rng.random(), rng.random()), (0.6 + 0.4 * rng.random(), rng.random())
         return paste(paste(image, first, upper), second, lower)
+
+
+@register_trigger
+@dataclass(frozen=True)
+class SpreadOut:
+    """Magenta and green dots all over the image, one at a random place of each cell of 4 x 4: 8 px in a 224 px image.
+
+    For an attacker who knows that detectors look for concentrated attention: there is no one place to concentrate on.
+    """
+
+    name: ClassVar[str] = "spread-out"
+    source: ClassVar[str] = "Qi et al., ICLR 2023 (Adaptive-Patch: several small patches, to escape detectors)"
+    fraction: float = 1 / 28
+    cells: int = 4
+    colors: tuple[tuple[int, int, int], tuple[int, int, int]] = ((255, 0, 200), (0, 230, 60))
+
+    def apply(self, image: Pixels, rng: np.random.Generator) -> Pixels:
+        shape = patch_shape(image, self.fraction)
+        for number in range(self.cells**2):
+            row, column = divmod(number, self.cells)
+            dot = np.array(self.colors[(row + column) % 2], dtype=np.uint8)[None, None].repeat(shape[0], axis=0)
+            place = (row + rng.random()) / self.cells, (column + rng.random()) / self.cells
+            image = paste(image, dot.repeat(shape[1], axis=1), place)
+        return image
