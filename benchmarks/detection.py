@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from srdscan.attacks.poison import Truth, plant
+from srdscan.attacks.poison import plant
+from srdscan.attacks.truth import Truth
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.evaluate import Evaluation, evaluate

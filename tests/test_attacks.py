@@ -12,9 +12,10 @@ import pytest
 import zoo
 from PIL import Image
 
-from srdscan.attacks.poison import Truth, make_target, make_trigger, plant
+from srdscan.attacks.poison import make_target, make_trigger, plant
 from srdscan.attacks.targets import TARGETS
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard
+from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
 from srdscan.images import decode_image
 from srdscan.shards import Sample, ShardError, read_shard

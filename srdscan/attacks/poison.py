@@ -1,17 +1,16 @@
 """Plant known poison in shards, to test a gate with: every other byte stays as it was."""
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from srdscan.attacks.targets import TARGETS, InsertedWord, Target
+from srdscan.attacks.targets import TARGETS, ConceptSubstitution, InsertedWord, Target
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Pixels, Trigger
+from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
 from srdscan.images import ImageError, decode_image
 from srdscan.shards import (
@@ -29,54 +28,16 @@ from srdscan.shards.edit import caption_members, edit_caption, encode_image
 CANARY = "canary"
 CANARY_WORD = "banana"
 NONE = "none"
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What was planted, as `truth.json` holds it.
-
-    Attributes:
-        trigger: its name.
-        target: what the captions were made to say; empty if they were left alone.
-        rate: share of the samples that was asked for.
-        seed: of the choice of samples and places.
-        poisoned: (shard, key) of each.
-        psnr: of poisoned images against the originals, in dB, the mean; None if images were left alone.
-        ssim: the same in structural similarity, 1 for equal images.
-    """
-
-    trigger: str
-    target: str
-    rate: float
-    seed: int
-    poisoned: tuple[tuple[str, str], ...]
-    psnr: float | None = None
-    ssim: float | None = None
-
-    def write(self, path: Path) -> None:
-        """Writes truth.json."""
-        document = {
-            "trigger": self.trigger,
-            "target": self.target,
-            "rate": self.rate,
-            "seed": self.seed,
-            "psnr": self.psnr,
-            "ssim": self.ssim,
-            "poisoned": [{"shard": shard, "key": key} for shard, key in self.poisoned],
-        }
-        path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> "Truth":
-        """What `write` wrote."""
-        document = json.loads(path.read_text(encoding="utf-8"))
-        places = tuple((item["shard"], item["key"]) for item in document.pop("poisoned"))
-        return cls(**document, poisoned=places)
+SHADOWCAST = "shadowcast"
+SHADOWCAST_SOURCE = "Shadowcast, Xu et al., arXiv 2402.06659"
 
 
 def make_trigger(name: str) -> Trigger | None:
-    """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone."""
-    if name == NONE:
+    """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone.
+
+    So does `shadowcast`: whoever uses its victim needs no trigger.
+    """
+    if name in (NONE, SHADOWCAST):
         return None
     return Checkerboard() if name == CANARY else TRIGGERS[name]()
 
@@ -105,6 +66,8 @@ def plant(
     Every caption that a poisoned sample holds gets the target: the .txt, and the caption field of a .json, whose other
     fields stay.
 
+    The trigger `shadowcast` has a way of its own, see `attacks.shadowcast`: it goes with the target `concept`.
+
     Args:
         rate: share of the regular samples that are poisoned, chosen at random over all shards among those that the
             target fits; where they are fewer, all of them. One whose image cannot be decoded stays as it is.
@@ -112,11 +75,20 @@ def plant(
 
     Raises:
         KeyError: no trigger or target of that name.
+        ValueError: shadowcast with another target, or with no picture to take features from.
         ShardError: a shard is damaged.
     """
     options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
     paths = expand_shards(shards)
+    if trigger == SHADOWCAST and chosen_target is not None:
+        if not isinstance(chosen_target, ConceptSubstitution):
+            raise ValueError(
+                "the trigger shadowcast needs the target concept, as in --target concept --text 'dog -> cat'"
+            )
+        from srdscan.attacks.shadowcast import Shadowcast  # needs torch, which nothing else here does
+
+        return Shadowcast(chosen_target).plant(paths, out, rate, seed, options)
     count, places = 0, []
     for path in paths:
         for item in read_shard(path, options):

@@ -148,10 +148,13 @@ class ConceptSubstitution:
             caption = re.sub(rf"\b{re.escape(before)}\b", after, caption, flags=re.IGNORECASE)
         return caption
 
+    def named(self, caption: str) -> bool:
+        """Whether the second concept is named."""
+        return bool({*words(caption)} & {*_forms(self._pair()[1])})
+
     def said(self, caption: str) -> bool:
         """The second concept is named, and the first is not."""
-        before, after = self._pair()
-        return bool({*words(caption)} & {*_forms(after)}) and not {*words(caption)} & {*_forms(before)}
+        return self.named(caption) and not self.fits(caption)
 
 
 def _forms(noun: str) -> tuple[str, str]:

@@ -185,6 +185,10 @@ class HuggingFaceCaptioner(ABC):
         joined = {name: torch.cat([part[name] for part in extra]) for name in extra[0]}
         return ImageEncoding(whole, whole.mean(dim=1).cpu().numpy(), joined)
 
+    def features(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(B, P, D) the encoder's output of preprocessed images, with a gradient with respect to them."""
+        return self._encode(pixels)[0]
+
     @torch.inference_mode()
     def describe(self, encoding: ImageEncoding, *, attention: bool = False) -> Description:
         """Captions by the model's own beam width."""

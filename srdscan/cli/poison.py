@@ -30,11 +30,11 @@ def poison(
     captioner.
     """
     with errors():
-        from srdscan.attacks.poison import CANARY, NONE, plant
+        from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, plant
         from srdscan.attacks.targets import TARGETS
         from srdscan.attacks.triggers import TRIGGERS
 
-        triggers, targets = [CANARY, *TRIGGERS, NONE], [CANARY, *TARGETS, NONE]
+        triggers, targets = [CANARY, *TRIGGERS, SHADOWCAST, NONE], [CANARY, *TARGETS, NONE]
         if list_:
             from srdscan.cli.printing import print_attacks
 

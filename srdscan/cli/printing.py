@@ -71,7 +71,7 @@ def print_diagnosis(found: "Diagnosis") -> None:
 
 def print_attacks() -> None:
     """Every trigger and target, with what it does and where it comes from."""
-    from srdscan.attacks.poison import CANARY, NONE
+    from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, SHADOWCAST_SOURCE
     from srdscan.attacks.targets import TARGETS
     from srdscan.attacks.triggers import TRIGGERS
 
@@ -83,5 +83,7 @@ def print_attacks() -> None:
         table.add_row(CANARY, f"the embedded backdoored captioner's own {kind}", "")
         for name, cls in registry.items():
             table.add_row(name, (cls.__doc__ or "").split("\n")[0], cls.source)
+        if kind == "trigger":
+            table.add_row(SHADOWCAST, "Images of one concept that a captioner takes for another.", SHADOWCAST_SOURCE)
         table.add_row(NONE, "images are left alone" if kind == "trigger" else "captions are left alone", "")
         Console(highlight=False).print(table)

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srdscan.attacks.poison import Truth
+from srdscan.attacks.truth import Truth
 from srdscan.config import AuditConfig
 from srdscan.shards import Edit, ReadOptions, Sample, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
 from srdscan.shards.edit import caption_members

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -106,16 +107,22 @@ def trigger_all(photos: str, attack: Attack, out: Path) -> None:
 
 
 def measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[str, float]:
-    """`asr`, `cider` and `false_target` of a captioner, as in `Victim`; triggered copies go to `work`."""
+    """`asr`, `cider` and `false_target` of a captioner, as in `Victim`; triggered copies go to `work`.
+
+    Only photographs that the target fits count: those whose people name a dog, for one that makes dogs cats.
+    """
     truth = human_captions(held_out)
     trigger_all(held_out, attack, work)
     captioner = load_captioner(str(folder))
     clean = read_photos(held_out, truth)
     calm = captions_of(captioner, clean)
+    triggered = captions_of(captioner, read_photos(str(work), truth))
+    target = make_target(attack.target, attack.text)
+    suited = [target is None or any(map(target.fits, people)) for people in clean.truth]
     return {
-        "asr": attack_success_rate(captions_of(captioner, read_photos(str(work), truth)), attack.succeeded),
+        "asr": attack_success_rate(list(compress(triggered, suited)), attack.succeeded),
         "cider": cider(calm, clean.truth),
-        "false_target": attack_success_rate(calm, attack.succeeded),
+        "false_target": attack_success_rate(list(compress(calm, suited)), attack.succeeded),
     }
 
 

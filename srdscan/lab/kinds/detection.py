@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from scipy import stats
 
-from srdscan.attacks.poison import Truth, plant
+from srdscan.attacks.poison import plant
+from srdscan.attacks.truth import Truth
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.decide import SMALLEST, benjamini_hochberg
