@@ -71,8 +71,11 @@ def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path
     assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
     assert float(table[0]["F1"]) > 0.8
     assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
-    results = json.loads((tmp_path / "out" / "small-results.json").read_text())["results"]["corner"]
-    assert results["identity"]["kind"] == "detection"
+    provenance = json.loads((tmp_path / "out" / "small-provenance.json").read_text())
+    assert provenance["results"]["corner"]["identity"]["kind"] == "detection"
+    assert {"commit", "torch"} <= {*provenance["results"]["corner"]["made with"]} & {*provenance["tables made with"]}
+    (kept_result,) = (folder / "work").glob("detection-corner-*/result.json")
+    results = json.loads(kept_result.read_text())
     assert {row["poisoned"] for row in results["rows"]} == {8}
     assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
     kept = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()}

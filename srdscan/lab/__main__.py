@@ -7,7 +7,7 @@ import typer
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="Experiments that measure srdscan beside its peers.")
 
 
-EXPERIMENT = typer.Argument(help="An experiment file, such as benchmarks/experiments/detection.yaml.")
+EXPERIMENT = typer.Argument(help="An experiment file, such as benchmarks/experiments/peers.yaml.")
 TRAIN = typer.Option(help="Shards of photographs with captions, for victims; the last one calibrates.")
 DEV = typer.Option(help="Other shards, with a list of human captions in each .json.")
 WORK = typer.Option(Path("runs/lab"), help="Victims, copies and audits; kept from run to run.")

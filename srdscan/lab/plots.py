@@ -9,6 +9,8 @@ import numpy as np
 from srdscan.lab.jobs import Result
 
 Results = Mapping[str, Result]
+WIDEST = 4
+"""Plots side by side."""
 
 
 def detection(results: Results, out: Path, name: str) -> list[Path]:
@@ -19,9 +21,13 @@ def detection(results: Results, out: Path, name: str) -> list[Path]:
     shown = {attack: result for attack, result in results.items() if result["rows"]}
     if not shown:
         return []
-    figure = Figure(figsize=(3.2 * len(shown), 3.4), layout="constrained")
-    axes = np.atleast_1d(np.asarray(figure.subplots(1, len(shown), sharey=True)))
-    for axis, (attack, result) in zip(axes, shown.items(), strict=True):
+    columns = min(WIDEST, len(shown))
+    lines = -(-len(shown) // columns)
+    figure = Figure(figsize=(3.0 * columns, 2.6 * lines + 0.6), layout="constrained")
+    axes = np.asarray(figure.subplots(lines, columns, sharey=True, squeeze=False)).reshape(-1)
+    for axis in axes[len(shown) :]:
+        axis.set_axis_off()
+    for axis, (attack, result) in zip(axes, shown.items(), strict=False):
         for detector in dict.fromkeys(row["detector"] for row in result["rows"]):
             mine = [row for row in result["rows"] if row["detector"] == detector]
             rates = sorted({row["rate"] for row in mine})
@@ -30,7 +36,8 @@ def detection(results: Results, out: Path, name: str) -> list[Path]:
         axis.set(title=attack, xlabel="poisoned, %", xscale="log", ylim=(-0.03, 1.03))
         axis.set_xticks([100 * rate for rate in rates], [f"{100 * rate:g}" for rate in rates], minor=False)
         axis.minorticks_off()
-    axes[0].set_ylabel("F1")
+    for axis in axes[::columns]:
+        axis.set_ylabel("F1")
     _legend(figure, axes[0])
     written = [_save(figure, out / f"{name}-f1.png")]
     figure = Figure(figsize=(3.2 * len(shown), 6.2), layout="constrained")

@@ -28,7 +28,8 @@ def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, l
         processes: jobs at a time; each gets its share of the processor's cores.
 
     Returns:
-        The files written, in `out`.
+        The files written, in `out`: tables, plots, and what they were made of and with. Each single figure is in the
+        result.json of a job's folder in `places.work`.
     """
     from srdscan.lab.kinds import KINDS
 
@@ -52,8 +53,9 @@ def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, l
         table.name = table.name if table.name == experiment.name else f"{experiment.name}-{table.name}"
         table.write(out)
         written += [out / f"{table.name}.{kind}" for kind in ("md", "csv", "json")]
-    record = {"experiment": experiment.name, "tables of": made_with(), "results": ordered}
-    path = out / f"{experiment.name}-results.json"
+    made = {name: {key: result[key] for key in ("identity", "made with")} for name, result in ordered.items()}
+    record = {"experiment": experiment.name, "tables made with": made_with(), "results": made}
+    path = out / f"{experiment.name}-provenance.json"
     replace_text(path, json.dumps(record, indent=1) + "\n")
     from srdscan.lab.plots import PLOTS
 
