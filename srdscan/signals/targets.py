@@ -83,11 +83,11 @@ class Targets:
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Finds the targets, then gives each sample the p-value of the strongest one it holds.
 
-        A target must be significant among all terms of the data set. A sample's own p-value is corrected for the terms
-        that this sample holds, not for all of the data set's once more.
+        A target must be significant among all terms of the data set; having passed that, its samples are not made to
+        pay for the number of terms once more.
         """
         count = len(scores)
-        terms, tried = find_targets(scores, self.role)
+        terms = find_targets(scores, self.role)
         if not terms:
             return abstain(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
@@ -97,7 +97,7 @@ class Targets:
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = accused(term, captions) if captions else term.samples
             excused[np.setdiff1d(term.samples, samples)] = True
-            p_values[samples] = np.minimum(term.p_value * tried[samples], 1.0)
+            p_values[samples] = term.p_value
             values[samples] = term.strangeness
             held |= dict.fromkeys(samples.tolist(), term)
 
@@ -145,13 +145,13 @@ def _finding(term: Term, role: Role, count: int) -> TargetFinding:
     )
 
 
-def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np.int64]]:
-    """The targets in a role's texts, each named once, and (N,) how many terms were tried in each sample."""
+def find_targets(scores: Scores, role: Role) -> list[Term]:
+    """The targets in a role's texts, each named once."""
     tokens = [stems(text) for text in scores.strings(role)]
     count = len(tokens)
     least = max(3, int(np.ceil(0.001 * count)))
     if count < 20:
-        return [], np.zeros(count, dtype=np.int64)
+        return []
     gains = list(scores.lists(f"gains.{role}"))
     embeddings = np.concatenate([np.asarray(part, dtype=np.float32) for part in scores.vectors("reference_embedding")])
     likeness = Likeness(embeddings)
@@ -175,10 +175,6 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
             candidates.append((gram, novel, float(grounding[novel].mean())))
 
     candidates = distinct(candidates)
-    tried = np.zeros(count, dtype=np.int64)
-    for _, novel, _ in candidates:
-        tried[novel] += 1
-
     terms: list[Term] = []
     natural: list[tuple[str, ...]] = []
     for short in (True, False):
@@ -204,7 +200,7 @@ def find_targets(scores: Scores, role: Role) -> tuple[list[Term], npt.NDArray[np
             terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
-    return without_echoes(terms), tried
+    return without_echoes(terms)
 
 
 def strangeness_z(
