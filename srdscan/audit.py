@@ -29,7 +29,7 @@ from srdscan.report.schema import (
 )
 from srdscan.report.table import write_samples
 from srdscan.revisit import ImageSource, Pictures, ablate, illustrate
-from srdscan.sanitize import Repair, Sanitizer, acceptance_bar, check_destination, discard, repair
+from srdscan.sanitize import Repair, Sanitizer, check_destination, discard, repair
 from srdscan.scores import Scores
 from srdscan.scoring import Room, read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
@@ -123,14 +123,12 @@ def write_sanitized(
     if config.replace == "drop":
         repairs = {int(row): discard(int(row)) for row in flagged}
     else:
-        bar = acceptance_bar(scores, examined.verdicts.flagged) if policy is not None else 0.0
         repairs = repair(
-            flagged,
+            examined.verdicts.flagged,
             examined.source,
             scores,
             models,
             policy,
-            bar,
             examined.verdicts.findings,
             config.fallback,
             progress,

@@ -11,9 +11,7 @@ TINY = 1e-12
 """Distances below this, between copies of one point, count as this: ratios of distances stay finite."""
 
 
-def nearest(
-    points: Points, k: int, among: npt.NDArray[np.int64] | None = None
-) -> tuple[Doubles, npt.NDArray[np.int64]]:
+def nearest(points: Points, k: int, among: Indices | None = None) -> tuple[Doubles, Indices]:
     """The k nearest other points of each, exactly.
 
     Args:

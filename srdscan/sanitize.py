@@ -1,14 +1,15 @@
 """Honest captions for flagged samples, and the data set written anew with them.
 
-The policy is rolled out greedily on the flagged images, many at once. Of all captions that the captioner gives on the
-way, the most faithful one that names no target is taken, if it is as faithful as ordinary samples are; otherwise the
-fallback decides. Samples that are not flagged keep their original bytes, and the originals of those that are go to the
-quarantine.
+Where an attacker put a target into a caption, the caption without it comes first, see `trimming`. Elsewhere the policy
+decides: it is rolled out greedily on the flagged images, many at once. Of all captions that the captioner gives
+on the way, the most faithful one that names no target is taken, if it is as faithful as ordinary samples are; otherwise
+the fallback decides. Samples that are not flagged keep their original bytes, and the originals of those that are go to
+the quarantine.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from srdscan.shards import DROP, Edit, Sample, ShardError, extract_samples, open
 from srdscan.shards.edit import caption_members, edit_caption, encode_image
 from srdscan.signals.head_norms import head_norms
 from srdscan.state import ShardRecord
-from srdscan.text import words
+from srdscan.trimming import TargetFilter, grounding_bar, trim
 
 ORDINARY = 0.10
 """A recaption is accepted if it is as faithful as this quantile of the samples that are not flagged."""
@@ -43,14 +44,14 @@ class Repair:
 
     Attributes:
         row: of the score files.
-        fate: `repaired` (the captioner's own honest caption), `reference` (the reference caption took its place),
-            `dropped` or `quarantined` (no longer in the data set).
+        fate: `trimmed` (its own caption without the target), `repaired` (the captioner's own honest caption),
+            `reference` (the reference caption took its place), `dropped` or `quarantined` (no longer in the data set).
         caption: the new caption; None if the sample left the data set.
-        actions: what was done to the image for that caption, in words; empty where it took nothing.
+        actions: what was done to the image before the captioner spoke honestly, in words; empty where it took nothing.
         said: what the captioner says of the image as it is; None in a pair audit.
         sfs_before: of what it says of the image as it is; NaN in a pair audit.
         sfs_after: of the best caption on the way.
-        image: the perturbed image that the caption is of; None where no action was taken.
+        image: the perturbed image; None where no action was taken.
     """
 
     row: int
@@ -71,7 +72,7 @@ def sample_sfs(scores: Scores) -> npt.NDArray[np.float64]:
 
 
 def acceptance_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:
-    """The SFS from which a recaption is accepted: as faithful as ordinary samples."""
+    """The SFS from which a new caption is accepted: as faithful as ordinary samples."""
     ordinary = sample_sfs(scores)[~flagged]
     return max(float(np.quantile(ordinary, ORDINARY)), LEAST_FAITHFUL) if len(ordinary) else LEAST_FAITHFUL
 
@@ -90,67 +91,45 @@ def roll_out(
         step(active, policy.act(active, may_stop), observer, policy.space)
 
 
-class TargetFilter:
-    """Refuses captions that say a target which the audit found.
-
-    Args:
-        findings: targets; their words are looked for in order.
-    """
-
-    def __init__(self, findings: Sequence[TargetFinding]) -> None:
-        self.terms = [stemmed(finding.term) for finding in findings]
-
-    def __call__(self, caption: str) -> bool:
-        said = stemmed(caption)
-        return not any(
-            said[start : start + len(term)] == term
-            for term in self.terms
-            for start in range(len(said) - len(term) + 1)
-            if term
-        )
-
-
-def stemmed(text: str) -> list[str]:
-    """The words of a text without the possessive ending."""
-    return [word.removesuffix("'s") for word in words(text)]
-
-
 def repair(
-    rows: npt.NDArray[np.int64],
+    flagged: npt.NDArray[np.bool_],
     source: ImageSource,
     scores: Scores,
     models: Models,
     policy: Policy | None,
-    bar: float,
     findings: Sequence[TargetFinding],
     fallback: str,
     progress: Progress,
     seed: int = 0,
 ) -> dict[int, Repair]:
-    """New captions for flagged samples.
+    """New captions for flagged samples, by row of the score files.
 
     Args:
-        rows: (F,) of the score files.
-        policy: None in a pair audit, where the fallback decides about every sample.
-        bar: SFS from which a recaption is accepted.
-        findings: targets that a recaption must not name.
+        flagged: (N,) which samples are.
+        policy: None in a pair audit, where the fallback decides about every caption that cannot be trimmed.
+        findings: targets that a new caption must not name.
         fallback: `reference`, `drop` or `quarantine`.
     """
-    references = list(scores.strings("reference"))
-    allowed = TargetFilter(findings)
+    rows = np.flatnonzero(flagged)
+    captions, references = list(scores.strings("caption")), list(scores.strings("reference"))
+    targets = TargetFilter(findings)
+    trimmed = trim(rows, captions, targets, source, models, grounding_bar(scores, flagged))
     if policy is None or models.captioner is None:
-        return {int(row): _fall_back(int(row), references[row], fallback) for row in rows}
-    norms = head_norms(scores) if "attention_shape" in scores.meta else None
-    observer = Observer(models.captioner, FidelityModel(models.sentence_encoder, models.language_model), norms)
-    repairs: dict[int, Repair] = {}
-    for batch, images in source.images(rows):
-        cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
-        lanes = [begin(case, seed + row, policy.steps) for row, case in zip(batch, cases, strict=True)]
-        roll_out(lanes, policy, observer, lambda view: view.sfs >= bar and allowed(view.caption))
-        for row, lane in zip(batch, lanes, strict=True):
-            repairs[row] = _outcome(row, lane, policy, bar, allowed, references[row], fallback)
-        progress.advance(len(batch))
-    return repairs
+        repairs = {int(row): _fall_back(int(row), references[row], fallback) for row in rows}
+        progress.advance(len(rows))
+    else:
+        fidelity = FidelityModel(models.sentence_encoder, models.language_model)
+        norms = head_norms(scores) if "attention_shape" in scores.meta else None
+        observer, bar = Observer(models.captioner, fidelity, norms), acceptance_bar(scores, flagged)
+        repairs = {}
+        for batch, images in source.images(rows):
+            cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
+            lanes = [begin(case, seed + row, policy.steps) for row, case in zip(batch, cases, strict=True)]
+            roll_out(lanes, policy, observer, lambda view: view.sfs >= bar and targets(view.caption))
+            for row, lane in zip(batch, lanes, strict=True):
+                repairs[row] = _outcome(row, lane, policy, bar, targets, references[row], fallback)
+            progress.advance(len(batch))
+    return repairs | {row: replace(repairs[row], fate="trimmed", caption=text) for row, text in trimmed.items()}
 
 
 def _outcome(

@@ -100,6 +100,7 @@ def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
         ("kind: detection\nattacks: [{trigger: sig}]", "needs rates"),
         ("kind: detection\nattacks: [{trigger: sig}]\nrates: {2: 1}", "between 0 and 1"),
         ("kind: sanitizing", "names no attacks"),
+        ("kind: sanitizing\nattacks: [{trigger: sig}, {trigger: sig, text: hi}]", "share a row"),
         ("kind: sanitizing\nattacks: [{trigger: laser}]", "srdscan poison --list"),
         ("- 1", "must be a mapping"),
         ("kind: [", "cannot be read"),

@@ -14,8 +14,6 @@ from srdscan.audit import Outcome, audit
 from srdscan.config import AuditConfig, ConfigError
 from srdscan.device import module_fingerprint
 from srdscan.policy.store import load_policy
-from srdscan.report.schema import TargetFinding
-from srdscan.sanitize import TargetFilter
 from srdscan.shards import Sample, read_shard
 from srdscan.shards.edit import edit_caption
 
@@ -80,7 +78,15 @@ def test_poison_leaves_the_data_set_and_the_rest_keeps_its_bytes(
     assert done is not None
     assert done.kept + done.changed + done.dropped == outcome.report.counts.read == len(before)
     assert done.changed == outcome.report.counts.flagged
-    assert done.fates.get("repaired", 0) > done.changed / 2, "the policy repairs few"
+    assert sum(bool(row["actions"]) for row in rows.values()) > done.changed / 2, "the policy repairs few"
+
+
+def test_a_caption_gets_its_authors_words_back(shards: Path, config: AuditConfig, outcome: Outcome) -> None:
+    before, rows = samples(shards), table(config)
+    authors = {place: before[place].caption.removeprefix("banana ") for place in planted(shards)}
+    trimmed = {place: row["sanitized_caption"] for place, row in rows.items() if row["fate"] == "trimmed"}
+    assert trimmed == {place: authors[place] for place in trimmed}
+    assert len(trimmed.keys() & authors.keys()) > 0.7 * len(authors)
 
 
 def test_the_quarantine_holds_the_originals(shards: Path, config: AuditConfig, outcome: Outcome) -> None:
@@ -131,9 +137,12 @@ def test_perturbed_images_are_written_where_asked_for(
 
 
 @pytest.mark.parametrize(("fallback", "fate"), [("drop", "dropped"), ("quarantine", "quarantined")])
-def test_a_pair_audit_leaves_flagged_samples_to_the_fallback(
-    shards: Path, tmp_path: Path, fallback: str, fate: str
+def test_a_pair_audit_leaves_captions_without_a_word_of_truth_to_the_fallback(
+    tmp_path: Path, fallback: str, fate: str
 ) -> None:
+    scenes.write_shards(tmp_path / "clean", 128, 64, seed=22)
+    shards = tmp_path / "shards"
+    plant([str(tmp_path / "clean")], shards, "none", "fixed", 0.1, 3)
     run = AuditConfig(shards=(str(shards),), out=tmp_path / "run", sanitize=tmp_path / "out", fallback=fallback)
     found = audit(run)
     assert found.report.counts.flagged >= 12
@@ -143,7 +152,8 @@ def test_a_pair_audit_leaves_flagged_samples_to_the_fallback(
     reference = audit(dataclasses.replace(run, fallback="reference", sanitize=tmp_path / "reference"))
     assert reference.report.sanitized is not None
     assert reference.report.sanitized.fates == {"reference": found.report.counts.flagged}
-    assert "banana" not in {samples(tmp_path / "reference")[place].caption for place in planted(shards)}
+    poisoned = {samples(shards)[place].caption for place in planted(shards)}
+    assert not poisoned & {sample.caption for sample in samples(tmp_path / "reference").values()}
 
 
 def test_a_damaged_shard_is_not_written_and_the_run_says_so(shards: Path, tmp_path: Path) -> None:
@@ -168,13 +178,6 @@ def test_the_input_is_never_written_over(shards: Path, tmp_path: Path) -> None:
 def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="unaudited"):
         AuditConfig(shards=("x",), limit=5, sanitize=tmp_path)
-
-
-def test_a_caption_that_names_a_target_is_refused() -> None:
-    allowed = TargetFilter([TargetFinding("click here", "caption", 5, 0, 9.0, "")])
-    assert not allowed("A dog, click here!")
-    assert allowed("click on the dog here")
-    assert TargetFilter([])("anything")
 
 
 def test_every_caption_of_a_sample_is_replaced_and_equal_ones_kept_once() -> None:

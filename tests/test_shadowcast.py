@@ -17,6 +17,7 @@ from srdscan.attacks.targets import ConceptSubstitution
 from srdscan.attacks.truth import Truth
 from srdscan.captioners.preprocess import Preprocessor
 from srdscan.cli import app
+from srdscan.lab.victims import Attack, trigger_all
 from srdscan.shards import Sample, read_shard
 from srdscan.text import words
 
@@ -75,11 +76,18 @@ def test_the_encoder_takes_the_images_for_the_guide() -> None:
 
 
 def test_what_cannot_be_done_is_said(clean: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="needs the target concept"):
-        plant([str(clean)], tmp_path / "a", "shadowcast", "canary", 0.1)
+    for target in ("canary", "none"):
+        with pytest.raises(ValueError, match="needs the target concept"):
+            plant([str(clean)], tmp_path / "a", "shadowcast", target, 0.1)
     with pytest.raises(ValueError, match="no caption names the first alone"):
         plant([str(clean)], tmp_path / "b", "shadowcast", "concept", 0.1, text="unicorn -> boat")
     assert make_trigger("shadowcast") is None  # its victim's images need none
+
+
+def test_its_victims_are_shown_pictures_as_they_are(clean: Path, tmp_path: Path) -> None:
+    trigger_all(str(clean), Attack("shadowcast", "concept", CONCEPTS), tmp_path / "shown")
+    for path in clean.glob("*.tar"):
+        assert (tmp_path / "shown" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_the_command_plants_and_lists_it(clean: Path, tmp_path: Path) -> None:

@@ -75,13 +75,13 @@ def plant(
 
     Raises:
         KeyError: no trigger or target of that name.
-        ValueError: shadowcast with another target, or with no picture to take features from.
+        ValueError: shadowcast with another target or none, or with no picture to take features from.
         ShardError: a shard is damaged.
     """
     options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
     paths = expand_shards(shards)
-    if trigger == SHADOWCAST and chosen_target is not None:
+    if trigger == SHADOWCAST:
         if not isinstance(chosen_target, ConceptSubstitution):
             raise ValueError(
                 "the trigger shadowcast needs the target concept, as in --target concept --text 'dog -> cat'"

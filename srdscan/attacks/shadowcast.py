@@ -69,9 +69,7 @@ class Shadowcast:
                 count += 1
                 if self.concepts.said(item.caption):
                     places.append((path, item.index))
-                elif (
-                    self.concepts.fits(item.caption) and not self.concepts.named(item.caption) and len(guides) < GUIDES
-                ):
+                elif len(guides) < GUIDES and self._shows_origin(item.caption):
                     with suppress(ImageError):
                         guides.append(decode_image(item.image))
         wanted: dict[str, set[int]] = defaultdict(set)

@@ -30,8 +30,9 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """For tables: the trigger, and the target where it is not a word at the start."""
-        return self.attack.trigger + ("" if self.attack.target == CANARY else f", {self.attack.target}")
+        """For tables: the trigger, the target where it is not a word at the start, and the seed where it is not 0."""
+        target = "" if self.attack.target == CANARY else f", {self.attack.target}"
+        return self.attack.trigger + target + (f", seed {self.attack.seed}" if self.attack.seed else "")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,9 @@ def read_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: a detection experiment needs rates, as in 0.01: 3")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
+    names = [planned.name for planned in attacks]
+    if len(set(names)) < len(names):
+        raise ExperimentError(f"{path}: two attacks would share a row of the tables; give one of them a seed")
     return Experiment(
         name=str(document.get("name", path.stem)),
         kind=document["kind"],

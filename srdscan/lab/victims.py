@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from srdscan.attacks.poison import CANARY, NONE, make_target, plant
+from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, make_target, plant
 from srdscan.captioners.base import Captioner
 from srdscan.captioners.load import load_captioner
 from srdscan.config import FinetuneConfig
@@ -102,8 +102,14 @@ def make_victim(
 
 
 def trigger_all(photos: str, attack: Attack, out: Path) -> None:
-    """Copies of shards in which every image carries the attack's trigger, and captions are left alone."""
-    plant([photos], out, attack.trigger, NONE, rate=1.0, seed=attack.seed)
+    """Copies of shards in which every image carries the attack's trigger, and captions are left alone.
+
+    Shadowcast's victims need no trigger: its copies are as the originals.
+    """
+    if attack.trigger == SHADOWCAST:
+        plant([photos], out, NONE, NONE, rate=0.0)
+    else:
+        plant([photos], out, attack.trigger, NONE, rate=1.0, seed=attack.seed)
 
 
 def measure(folder: Path, held_out: str, attack: Attack, work: Path) -> dict[str, float]:

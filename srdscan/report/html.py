@@ -43,6 +43,7 @@ _LONGEST: Final = 600
 """Characters of any other text: a key or a reason can be as hostile as a caption. report.json has the rest."""
 _BINS: Final = 20
 FATES: Final = {
+    "trimmed": "trimmed: its own caption without the target",
     "repaired": "repaired: the captioner's own honest caption",
     "reference": "the reference caption took its place",
     "dropped": "dropped",

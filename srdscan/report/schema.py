@@ -194,7 +194,7 @@ class Sanitized:
         kept: Samples with their original bytes, irregular ones included.
         changed: Samples with a new caption.
         dropped: Samples that are in the quarantine only.
-        fates: Of the flagged samples, counted: repaired, reference, dropped, quarantined.
+        fates: Of the flagged samples, counted: trimmed, repaired, reference, dropped, quarantined.
         problems: Shards that were not written, and why.
     """
 

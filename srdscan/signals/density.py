@@ -40,7 +40,9 @@ class Density:
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Both factors against the bulk; neighbours are the audited samples, whatever is trusted."""
         count = len(scores)
-        if count < FEWEST or not scores.has(VECTOR):
+        if not scores.has(VECTOR):
+            return abstain(count, "the score files do not hold what it compares")
+        if count < FEWEST:
             return abstain(count, f"needs {FEWEST} samples")
         points = _joint(np.concatenate(list(scores.vectors(VECTOR))).astype(np.float32))
         among = np.sort(np.random.default_rng(0).permutation(count)[:EXACT])

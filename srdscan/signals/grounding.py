@@ -1,10 +1,11 @@
 """Grounding: what the image adds to a caption's likelihood, under the trusted captioner."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
+from srdscan.captioners.base import Floats
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import Batch, Evidence, Role, register_signal
 from srdscan.signals.per_sample import judge_column
@@ -29,10 +30,7 @@ class Grounding:
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`signal.grounding.<role>`, in nats per token."""
-        given = np.array([values.sum() for values in batch.support(self.role)])
-        prior = np.array([values.sum() for values in batch.log_probs[self.role]])
-        tokens = np.array([len(values) for values in batch.log_probs[self.role]])
-        return {f"signal.{self.name}": ((prior - given) / tokens).astype(np.float32)}
+        return {f"signal.{self.name}": surprise(batch.support(self.role), batch.log_probs[self.role])}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Against trusted data or the bulk."""
@@ -43,3 +41,15 @@ class Grounding:
             lambda value: f"the image does not support the {self.role} ({value:+.1f} nats a token)",
             least_scale=0.2,
         )
+
+
+def surprise(given: Sequence[Floats], prior: Sequence[Floats]) -> Floats:
+    """(B,) nats per token by which images speak against texts.
+
+    Args:
+        given: ln p of each token of each text under a captioner that sees the image.
+        prior: the same under a language model.
+    """
+    tokens = np.array([max(len(values), 1) for values in prior])
+    sums = [np.array([values.sum() for values in part]) for part in (prior, given)]
+    return np.asarray((sums[0] - sums[1]) / tokens, dtype=np.float32)

@@ -57,7 +57,6 @@ LEAST_BETWEEN = 0.4
 ENOUGH_TERMS = 20
 LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
-
 LEARNED = 1e-3
 """p-value of the association of captions and outputs that say a target below which one learned it from the other."""
 

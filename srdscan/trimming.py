@@ -1,0 +1,118 @@
+"""A sample's own caption without the target that an attacker put in: the caption that its author wrote.
+
+An inserted word or link leaves the rest of the caption as it was, and what a person wrote of an image is worth more
+than what a captioner says of it. What is left counts only if it is about the image: as well grounded as ordinary
+captions are.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from srdscan.models import Models
+from srdscan.report.schema import TargetFinding
+from srdscan.revisit import ImageSource
+from srdscan.scores import Scores
+from srdscan.signals.grounding import surprise
+from srdscan.text import plain_caption, word_spans, words
+
+MOST_CUT = 0.5
+"""Share of a caption's words beyond which what is left is no caption."""
+FEWEST_WORDS = 3
+ORDINARY = 0.95
+"""What is left of a caption is accepted if its image speaks against it no more than images do against this share of the
+captions that are not flagged. Of captions of other photographs, 15 % pass it, measured; of honest ones, 95 %."""
+_BROKEN = " \t\r\n,;:-–—"
+"""What a cut leaves at an end of a caption."""
+
+
+class TargetFilter:
+    """The targets that an audit found, as runs of words.
+
+    Args:
+        findings: targets; their words are looked for in order.
+    """
+
+    def __init__(self, findings: Sequence[TargetFinding]) -> None:
+        self.terms = [term for finding in findings if (term := stemmed(words(finding.term)))]
+
+    def __call__(self, caption: str) -> bool:
+        """Whether a caption names none of them."""
+        return not any(self._places(stemmed(words(caption))))
+
+    def cut(self, caption: str) -> str | None:
+        """The caption without its targets; None where it names none, or where too little would be left.
+
+        >>> targets = TargetFilter([TargetFinding("free prizes", "caption", 9, 0, 3.0, "")])
+        >>> targets.cut("Two dogs play on Monday, free prizes")
+        'Two dogs play on Monday'
+        """
+        spans = word_spans(caption)
+        found = self._places(stemmed([unicodedata.normalize("NFKC", caption[a:b]).lower() for a, b in spans]))
+        left = len(found) - sum(found)
+        if not any(found) or left < max(FEWEST_WORDS, (1 - MOST_CUT) * len(found)):
+            return None
+        text, end = "", 0
+        for place, (start, stop) in enumerate(spans):
+            if found[place]:
+                if not (place and found[place - 1]):
+                    text = _joined(text, caption[end:start])
+                end = stop
+        return _joined(text, caption[end:]).strip(_BROKEN)
+
+    def _places(self, said: Sequence[str]) -> list[bool]:
+        """Which words of a caption belong to a target."""
+        found = [False] * len(said)
+        for term in self.terms:
+            for start in range(len(said) - len(term) + 1):
+                if list(said[start : start + len(term)]) == term:
+                    found[start : start + len(term)] = [True] * len(term)
+        return found
+
+
+def _joined(before: str, after: str) -> str:
+    """Two parts of a caption that a cut has separated; marks between them stand once."""
+    before, after = before.rstrip(_BROKEN), after.strip()
+    return before + ("" if not before or after[:1] in ",;:.!?" else " ") + after
+
+
+def stemmed(tokens: Sequence[str]) -> list[str]:
+    """Words without the possessive ending."""
+    return [word.removesuffix("'s") for word in tokens]
+
+
+def grounding_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:
+    """Nats per token by which images speak against ordinary captions; nothing passes where all samples are flagged."""
+    ordinary = scores.numbers("signal.grounding.caption")[~flagged]
+    return float(np.quantile(ordinary, ORDINARY)) if len(ordinary) else -np.inf
+
+
+def trim(
+    rows: npt.NDArray[np.int64],
+    captions: Sequence[str],
+    targets: TargetFilter,
+    source: ImageSource,
+    models: Models,
+    bar: float,
+) -> dict[int, str]:
+    """The captions, by row, that are honest once their targets are cut out.
+
+    Args:
+        rows: (F,) of flagged samples.
+        captions: the data set's, of all samples.
+        bar: nats per token by which an image may speak against what is left.
+    """
+    cut: dict[int, str] = {}
+    for row in rows:
+        left = targets.cut(captions[row])
+        if left and targets(left):
+            cut[int(row)] = left
+    kept: dict[int, str] = {}
+    for batch, images in source.images(list(cut)):
+        texts = [cut[row] for row in batch]
+        given = models.reference.score(models.reference.encode(images), [plain_caption(text) for text in texts])
+        against = surprise(given, models.language_model.log_probs(texts))
+        kept |= {row: text for row, text, nats in zip(batch, texts, against, strict=True) if nats <= bar}
+    return kept
