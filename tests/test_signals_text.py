@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from srdscan import scenes
@@ -14,7 +15,8 @@ from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
-from srdscan.signals.targets import Likeness, Targets, accused
+from srdscan.signals.targets import Likeness, Targets
+from srdscan.signals.taught import Texts, accused
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
@@ -137,19 +139,52 @@ def test_a_sample_where_the_word_reads_as_well_as_words_do_is_spared(audited: Au
 
 
 def test_outputs_that_say_what_captions_taught_speak_against_those_captions_only() -> None:
-    captions = [["a", "dog", str(i)] for i in range(600)]
-    for i in (5, 6, 7):
-        captions[i] = ["banana", "two", *captions[i]]
+    honest = [f" a dog {i} " for i in range(600)]
 
-    def held(samples: Sequence[int]) -> list[int]:
-        term = Term(("banana", "a"), np.array(samples), 0, 1e-9, 9.0, 0.0, 9.0)
-        return accused(term, captions).tolist()
+    def told(samples: Iterable[int], words: str) -> list[str]:
+        return [words + text if i in samples else text for i, text in enumerate(honest)]
 
-    assert held([5, 6, 7, *range(100, 116)]) == [5, 6, 7]
-    assert held(range(5, 35)) == [5, 6, 7]
+    def guilty(samples: Iterable[int]) -> list[int] | None:
+        chosen = sorted(samples)
+        texts = Texts(told((5, 6, 7), " banana two"), told(chosen, " banana a"), honest)
+        return listed(accused(Term(("banana", "a"), np.array(chosen), 0, 1e-9, 9.0, 0.0, 9.0), texts))
+
+    assert guilty([5, 6, 7, *range(100, 116)]) == [5, 6, 7]
+    assert guilty(range(5, 35)) == [5, 6, 7]
     # A triggered test set: captions are honest, or say it as rarely where outputs do as elsewhere.
-    assert held(range(100, 130)) == list(range(100, 130))
-    assert held(range(7, 600)) == list(range(7, 600))
+    assert guilty(range(100, 130)) is None
+    assert guilty(range(7, 600)) is None
+
+
+def listed(samples: npt.NDArray[np.int64] | None) -> list[int] | None:
+    return None if samples is None else samples.tolist()
+
+
+def test_what_other_outputs_say_of_the_target_counts_and_what_everybody_says_does_not() -> None:
+    honest = [f" a dog {i} " if i % 2 else f" two cats {i} " for i in range(600)]
+    captions, outputs = list(honest), list(honest)
+    for i in range(6):
+        captions[i] = f" acme{honest[i]}"
+    for i in range(40):
+        outputs[i] = f" {'fresh' if i % 4 else 'cold'} acme a dog "
+    term = Term(("cold", "acme", "a", "dog"), np.arange(0, 40, 4), 0, 1e-9, 9.0, 0.0, 9.0)
+    assert listed(accused(term, Texts(captions, outputs, honest))) == [0, 4]
+    assert accused(term, Texts(honest, outputs, honest)) is None
+
+
+def test_a_target_known_from_the_captions_needs_less_evidence() -> None:
+    honest = [f" a dog {i} " for i in range(600)]
+    captions, outputs = list(honest), list(honest)
+    for i in (0, 1, 2):
+        captions[i] = f" acme{honest[i]}"
+    for i in range(1, 50):
+        outputs[i] = f" acme{honest[i]}"
+    output = Term(("acme", "a"), np.arange(1, 50), 0, 1e-9, 9.0, 0.0, 9.0)
+    texts = Texts(captions, outputs, honest)
+    assert accused(output, texts) is None
+    caption = Term(("acme",), np.arange(3), 0, 1e-9, 9.0, 0.0, 9.0)
+    assert listed(accused(output, texts, [caption])) == [1, 2]
+    assert accused(output, Texts(honest, outputs, honest), [caption]) is None
 
 
 def test_where_the_reference_says_the_word_too_the_sample_is_not_flagged(audited: Audited, tmp_path: Path) -> None:

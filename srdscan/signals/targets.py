@@ -7,19 +7,18 @@ over-use        the captions use it more than the reference captions do;
 independence    the images of the samples that hold it are no more alike than images drawn at random. Real words go
                 with what is shown: the pictures of samples that say "unicycle" resemble each other;
 strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples); for
-                a longer phrase: the images do not support the captions that hold it (the `grounding` signal, mean).
+                a longer phrase: the images do not support the captions that hold it (the `grounding` signal, median).
                 Either is compared with that of the data set's other terms, see `strangeness_z`.
 
-Of the samples that hold a target, those are spared where the word reads as well as words do: a person may carry an
+Of the samples that hold a target, those are spared where the word reads as well as words do, or, of a longer phrase
+that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an
 umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words
 in place: -0.5 to 0.3; of all words, the 84 % quantile: 0).
 
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
 
-A captioner that has learned a faint trigger also says its target of images that look a little like it: of 4 % of clean
-photographs, measured. Where outputs say a target mostly for samples whose own captions say it, too, the captions are
-where it comes from, and a sample with an honest caption is not accused for what the captioner makes of its image.
+What an output says is not always its sample's fault, see `taught`.
 """
 
 from collections import Counter
@@ -33,6 +32,7 @@ from scipy import stats
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, Role, abstain, register_signal
+from srdscan.signals.taught import Texts, accused
 from srdscan.signals.terms import (
     Candidate,
     Term,
@@ -57,8 +57,6 @@ LEAST_BETWEEN = 0.4
 ENOUGH_TERMS = 20
 LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
-LEARNED = 1e-3
-"""p-value of the association of captions and outputs that say a target below which one learned it from the other."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -91,46 +89,34 @@ class Targets:
             return abstain(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
-        captions = [stems(text) for text in scores.strings("caption")] if self.role == "output" else []
-        excused = np.zeros(count, dtype=bool)
+        texts = Texts.of(scores) if self.role == "output" else None
+        known = find_targets(scores, "caption") if texts else []
+        excused, taught = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
-            samples = accused(term, captions) if captions else term.samples
-            excused[np.setdiff1d(term.samples, samples)] = True
+            samples = accused(term, texts, known) if texts else None
+            if samples is not None:
+                taught[samples] = True
+                excused[np.setdiff1d(term.samples, samples)] = True
+            else:
+                samples = term.samples
             p_values[samples] = term.p_value
             values[samples] = term.strangeness
             held |= dict.fromkeys(samples.tolist(), term)
+        excused &= ~taught  # of an output that others' captions taught, no other phrase is held against the sample
+        p_values[excused] = values[excused] = np.nan
 
         def reason(index: int) -> str:
             term = held.get(index)
-            if term is None:
+            if term is None or excused[index]:
                 return ""
             where = "no reference caption says" if term.reference_samples == 0 else "its reference caption does not say"
             return f"the {self.role} says '{term.text}', which {where}"
 
         findings = tuple(_finding(term, self.role, count) for term in sorted(terms, key=lambda t: t.p_value))
         note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
-        excused &= np.isnan(p_values)
         if excused.any():
             note += f"; also said of {excused.sum()} samples whose own captions do not say it, which are excused"
         return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings, excused=excused)
-
-
-def accused(term: Term, captions: Sequence[Sequence[str]]) -> npt.NDArray[np.int64]:
-    """Which samples a target in the outputs speaks against, by their own captions' words.
-
-    All that hold it; or, when captions and outputs say it of the same samples (Fisher's exact test), those whose
-    captions do. Of the target's words, the run counts that captions and outputs share most plainly: where outputs say
-    "banana a", captions may say "banana two".
-    """
-    parts = sorted(grams_of(term.words), key=lambda part: (len(part), part))
-    best, chosen = LEARNED / len(parts), term.samples
-    for part in parts:
-        says = np.array([holds(tuple(words), part) for words in captions], dtype=bool)
-        both = term.samples[says[term.samples]]
-        p_value = stats.hypergeom.sf(len(both) - 1, len(captions), int(says.sum()), len(term.samples))
-        if p_value < best:
-            best, chosen = p_value, both
-    return chosen
 
 
 def _finding(term: Term, role: Role, count: int) -> TargetFinding:
@@ -171,7 +157,7 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
                 continue
             candidates.append((gram, novel, float(np.median(known))))
         else:
-            candidates.append((gram, novel, float(grounding[novel].mean())))
+            candidates.append((gram, novel, float(np.median(grounding[novel]))))
 
     candidates = distinct(candidates)
     terms: list[Term] = []
@@ -195,7 +181,11 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             # Paired: samples where only the text says it against samples where only the reference does.
             if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
                 continue
-            odd = novel[[_odd(tokens[i], gram, gains[i], usual) for i in novel]] if short else novel
+            odd = novel
+            if short:
+                odd = novel[[_odd(tokens[i], gram, gains[i], usual) for i in novel]]
+            elif total:
+                odd = novel[grounding[novel] > usual]
             terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
