@@ -47,6 +47,7 @@ class Examined:
     scores: Scores
     verdicts: Verdicts
     source: ImageSource
+    calibration: Scores | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     flagged = np.flatnonzero(verdicts.flagged)
     worst = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: config.pictures]
     progress.stage("illustrating", len(worst))
-    pictures = illustrate(worst, examined.source, scores, models, progress.advance)
+    pictures = illustrate(worst, examined.source, scores, models, progress.advance, examined.calibration)
     scored = [record for record in examined.records if record.scored]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
@@ -133,6 +134,7 @@ def write_sanitized(
             config.fallback,
             progress,
             config.seed,
+            examined.calibration,
         )
     progress.stage("writing shards", sum(record.scored for record in examined.records))
     source = examined.source
@@ -152,7 +154,8 @@ def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined
     records = score(config, locations, models, state, progress)
     scores = state.scores(records)
     source = ImageSource(config, locations, records, scores)
-    return Examined(records, scores, judge(config, source, scores, models, calibration, progress), source)
+    verdicts = judge(config, source, scores, models, calibration, progress)
+    return Examined(records, scores, verdicts, source, calibration)
 
 
 def score(
@@ -228,7 +231,7 @@ def judge(
         return verdicts
     chosen = ablation.plan(verdicts.p_values, config.seed)
     progress.stage("covering attention peaks", len(chosen.rows))
-    gains, captions = ablate(chosen.rows, source, scores, models, progress.advance)
+    gains, captions = ablate(chosen.rows, source, scores, models, progress.advance, calibration)
     evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
     return decide(evidence, count, config.fdr)
 

@@ -15,7 +15,7 @@ from srdscan.scores import Scores
 from srdscan.scoring import ahead, decoded_batches, read_options
 from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
 from srdscan.signals import ablation
-from srdscan.signals.head_norms import anomalous_heads
+from srdscan.signals.head_norms import anomalous_heads, head_norms
 from srdscan.state import ShardRecord
 
 Rows = Sequence[int] | npt.NDArray[np.int64]
@@ -77,11 +77,16 @@ def _only(items: Iterator[Sample | Irregular], indices: set[int]) -> Iterator[Sa
 
 
 def ablate(
-    rows: Rows, source: ImageSource, scores: Scores, models: Models, advance: Callable[[int], None]
+    rows: Rows,
+    source: ImageSource,
+    scores: Scores,
+    models: Models,
+    advance: Callable[[int], None],
+    calibration: Scores | None = None,
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     """Peak ablation of the chosen samples: gains in fidelity and the new captions, in order of rows."""
     assert models.captioner is not None
-    _, peaks, _ = anomalous_heads(scores)
+    _, peaks, _ = anomalous_heads(scores, head_norms(scores, calibration))
     outputs, references = list(scores.strings("output")), list(scores.strings("reference"))
     grid = scores.meta["attention_shape"][2:]
     gains: list[npt.NDArray[np.float64]] = []
@@ -103,12 +108,17 @@ def ablate(
 
 
 def illustrate(
-    rows: Rows, source: ImageSource, scores: Scores, models: Models, advance: Callable[[int], None]
+    rows: Rows,
+    source: ImageSource,
+    scores: Scores,
+    models: Models,
+    advance: Callable[[int], None],
+    calibration: Scores | None = None,
 ) -> dict[int, Pictures]:
     """Thumbnails of the chosen samples, and overlays of their most abnormal head's attention in a model audit."""
     pictures = {int(row): Pictures() for row in rows}
     with_attention = models.captioner is not None and "attention_shape" in scores.meta and bool(pictures)
-    heads = anomalous_heads(scores)[0] if with_attention else None
+    heads = anomalous_heads(scores, head_norms(scores, calibration))[0] if with_attention else None
     for batch, images in source.images(rows):
         overlays: list[bytes | None] = [None] * len(batch)
         if heads is not None:

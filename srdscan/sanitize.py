@@ -71,9 +71,12 @@ def sample_sfs(scores: Scores) -> npt.NDArray[np.float64]:
     return np.asarray(COSINE_WEIGHT * cosine + FLUENCY_WEIGHT * np.minimum(fluency, 1.0))
 
 
-def acceptance_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:
-    """The SFS from which a new caption is accepted: as faithful as ordinary samples."""
-    ordinary = sample_sfs(scores)[~flagged]
+def acceptance_bar(scores: Scores, flagged: npt.NDArray[np.bool_], calibration: Scores | None = None) -> float:
+    """The SFS from which a recaption is accepted: as faithful as trusted samples, or as those that are not flagged."""
+    if calibration is not None and calibration.has("signal.drift.output"):
+        ordinary = sample_sfs(calibration)
+    else:
+        ordinary = sample_sfs(scores)[~flagged]
     return max(float(np.quantile(ordinary, ORDINARY)), LEAST_FAITHFUL) if len(ordinary) else LEAST_FAITHFUL
 
 
@@ -101,6 +104,7 @@ def repair(
     fallback: str,
     progress: Progress,
     seed: int = 0,
+    calibration: Scores | None = None,
 ) -> dict[int, Repair]:
     """New captions for flagged samples, by row of the score files.
 
@@ -109,6 +113,8 @@ def repair(
         policy: None in a pair audit, where the fallback decides about every caption that cannot be trimmed.
         findings: targets that a new caption must not name.
         fallback: `reference`, `drop` or `quarantine`.
+        calibration: scores of trusted data, of which ordinary heads and faithful captions are taken; those of the
+            samples that are not flagged if None.
     """
     rows = np.flatnonzero(flagged)
     captions, references = list(scores.strings("caption")), list(scores.strings("reference"))
@@ -119,8 +125,8 @@ def repair(
         progress.advance(len(rows))
     else:
         fidelity = FidelityModel(models.sentence_encoder, models.language_model)
-        norms = head_norms(scores) if "attention_shape" in scores.meta else None
-        observer, bar = Observer(models.captioner, fidelity, norms), acceptance_bar(scores, flagged)
+        norms = head_norms(scores, calibration, ~flagged) if "attention_shape" in scores.meta else None
+        observer, bar = Observer(models.captioner, fidelity, norms), acceptance_bar(scores, flagged, calibration)
         repairs = {}
         for batch, images in source.images(rows):
             cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])

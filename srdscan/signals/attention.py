@@ -7,7 +7,7 @@ import numpy as np
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, abstain, register_signal
 from srdscan.signals.concentration import MEASURES, concentration, straightened
-from srdscan.signals.head_norms import anomalous_heads, take_measures
+from srdscan.signals.head_norms import HeadNorms, anomalous_heads, head_norms, take_measures
 from srdscan.signals.head_selection import select_heads
 
 FEWEST, MOST = 50, 5000
@@ -47,7 +47,7 @@ class Attention:
         p_values, z = selection.p_values(
             straightened(take_measures(scores, columns=selection.columns), selection.columns % len(MEASURES)).T
         )
-        compactness = self._compactness(scores)
+        compactness = self._compactness(scores, head_norms(scores, calibration))
 
         def reason(index: int) -> str:
             return compactness(index) if p_values[index] < 1e-3 else ""
@@ -57,9 +57,9 @@ class Attention:
         return Evidence(p_values, z, note, weight=WHOLE_DATASET, reason=reason)
 
     @staticmethod
-    def _compactness(scores: Scores) -> Callable[[int], str]:
+    def _compactness(scores: Scores, norms: HeadNorms) -> Callable[[int], str]:
         """Sample -> where its most abnormal head looks, in words."""
-        _, peaks, masses = anomalous_heads(scores)
+        _, peaks, masses = anomalous_heads(scores, norms)
         columns = int(scores.meta["attention_shape"][3])
 
         def sentence(index: int) -> str:

@@ -9,6 +9,9 @@ from srdscan.scores import Scores
 from srdscan.signals.base import Doubles
 from srdscan.signals.concentration import MEASURES
 
+ENOUGH = 50
+"""Samples that norms need."""
+
 
 @dataclass(frozen=True)
 class HeadNorms:
@@ -25,19 +28,37 @@ class HeadNorms:
         return np.asarray((compactness - self.centre) / self.spread)
 
 
-def head_norms(scores: Scores) -> HeadNorms:
-    """Of the heads of the captioner under audit, over the data set."""
-    low, centre, high = np.quantile(_first_token_compactness(scores), [0.16, 0.5, 0.84], axis=0)
+def head_norms(
+    scores: Scores, calibration: Scores | None = None, ordinary: npt.NDArray[np.bool_] | None = None
+) -> HeadNorms:
+    """Of the heads of the captioner under audit: over trusted data if there are any, else over the audited data.
+
+    Args:
+        calibration: scores of trusted data; they count if they are of a captioner with as many heads.
+        ordinary: (N,) the samples of `scores` to take norms from, if these are enough; all if None.
+    """
+    shape = scores.meta["attention_shape"]
+    if calibration is not None and calibration.meta.get("attention_shape") == shape and len(calibration) >= ENOUGH:
+        values = _first_token_compactness(calibration)
+    else:
+        values = _first_token_compactness(scores)
+        if ordinary is not None and ordinary.sum() >= ENOUGH:
+            values = values[ordinary]
+    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
     return HeadNorms(centre, np.maximum((high - low) / 2, 1e-6))
 
 
 def anomalous_heads(
-    scores: Scores,
+    scores: Scores, norms: HeadNorms | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Doubles]:
-    """Each sample's most abnormally concentrated first-token map: (N,) head, peak cell, mass of its best window."""
+    """Each sample's most abnormally concentrated first-token map: (N,) head, peak cell, mass of its best window.
+
+    Args:
+        norms: what is ordinary; the norms of these samples themselves if None.
+    """
     values = _first_token_compactness(scores)
     peaks = np.concatenate([part[:, : values.shape[1]] for part in scores.vectors("attention.peak")])
-    head = head_norms(scores).strangeness(values).argmax(axis=1)
+    head = (norms or head_norms(scores)).strangeness(values).argmax(axis=1)
     every = np.arange(len(head))
     return head, peaks[every, head].astype(np.int64), values[every, head]
 
