@@ -7,13 +7,14 @@ over-use        the captions use it more than the reference captions do;
 independence    the images of the samples that hold it are no more alike than images drawn at random. Real words go
                 with what is shown: the pictures of samples that say "unicycle" resemble each other;
 strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples); for
-                a longer phrase: the images do not support the captions that hold it (the `grounding` signal, median).
-                Either is compared with that of the data set's other terms, see `strangeness_z`.
+                a longer phrase: the images do not support the captions that hold it (the `grounding` signal, median),
+                or, of one that no reference caption uses, these read worse than their references (`fluency`).
+                Each is compared with that of the data set's other terms, see `strangeness_z`.
 
 Of the samples that hold a target, those are spared where the word reads as well as words do, or, of a longer phrase
-that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an
-umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words
-in place: -0.5 to 0.3; of all words, the 84 % quantile: 0).
+that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an umbrella
+in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words in place:
+-0.5 to 0.3; of all words, the 84 % quantile: 0).
 
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
@@ -145,6 +146,7 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     reference_sets = [grams_of(stems(text)) & grams.keys() for text in scores.strings("reference")]
     reference_counts: Counter[tuple[str, ...]] = Counter(gram for found in reference_sets for gram in found)
     grounding = scores.numbers(f"signal.grounding.{role}")
+    fluency = scores.numbers(f"signal.fluency.{role}")
     candidates: list[Candidate] = []
     for gram, places in grams.items():
         novel = np.array([i for i in places if gram not in reference_sets[i]], dtype=np.int64)
@@ -157,20 +159,25 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
                 continue
             candidates.append((gram, novel, float(np.median(known))))
         else:
-            candidates.append((gram, novel, float(np.median(grounding[novel]))))
+            candidates.append((gram, novel, 0.0))
 
     candidates = distinct(candidates)
     terms: list[Term] = []
     natural: list[tuple[str, ...]] = []
-    for short in (True, False):
-        group = [c for c in candidates if (len(c[0]) < SHORTEST_ODD_PHRASE) == short]
-        singles = np.concatenate(gains) if short else grounding
+    short = [c for c in candidates if len(c[0]) < SHORTEST_ODD_PHRASE]
+    long = [c for c in candidates if len(c[0]) >= SHORTEST_ODD_PHRASE]
+    foreign = [c for c in long if not reference_counts[c[0]]]
+    measures: list[tuple[list[Candidate], Doubles | None]] = [(short, None), (long, grounding), (foreign, fluency)]
+    tried = sum(len(group) for group, _ in measures)
+    for group, measure in measures:
+        singles = np.concatenate(gains) if measure is None else measure
         usual = sum(_centre_and_scale(singles)) if len(singles) else 0.0
         sizes = np.array([len(novel) for _, novel, _ in group])
-        z_values = strangeness_z(np.array([effect for *_, effect in group]), sizes, singles)
+        effects = [effect if measure is None else float(np.median(measure[novel])) for _, novel, effect in group]
+        z_values = strangeness_z(np.array(effects), sizes, singles)
         for (gram, novel, _), z in zip(group, z_values, strict=True):
             p_value = float(stats.norm.sf(z))
-            if p_value * len(candidates) > SIGNIFICANT:
+            if p_value * tried > SIGNIFICANT:
                 continue
             total = reference_counts[gram]
             alike = likeness(novel)
@@ -182,14 +189,15 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
                 continue
             odd = novel
-            if short:
+            if measure is None:
                 odd = novel[[_odd(tokens[i], gram, gains[i], usual) for i in novel]]
             elif total:
-                odd = novel[grounding[novel] > usual]
+                odd = novel[measure[novel] > usual]
             terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
-    return without_echoes(terms)
+    strongest = {term.words: term for term in sorted(terms, key=lambda term: term.strangeness)}
+    return without_echoes(list(strongest.values()))
 
 
 def strangeness_z(
