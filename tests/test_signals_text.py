@@ -31,6 +31,7 @@ class Audited:
     gains: list[np.ndarray]
     embeddings: np.ndarray
     grounding: np.ndarray
+    fluency: np.ndarray
     language_model: LanguageModel
 
     def judge(
@@ -51,7 +52,8 @@ class Audited:
             in_place: replaced captions that read no better without any of their words.
         """
         changed = poison or {}
-        captions, gains, grounded = list(self.captions), list(self.gains), self.grounding.copy()
+        captions, gains = list(self.captions), list(self.gains)
+        grounded, fluency = self.grounding.copy(), self.fluency.copy()
         references = [changed[i] if i in agreeing else text for i, text in enumerate(self.references)]
         for index, new in zip(changed, self.language_model.word_gains(list(changed.values())), strict=True):
             if most_gain is not None:
@@ -60,12 +62,16 @@ class Audited:
                 new[:] = -0.5
             captions[index], gains[index] = changed[index], new
             grounded[index] += grounding
+        rows = list(changed)
+        fluency[rows] = self.language_model.log_perplexity([captions[i] for i in rows])
+        fluency[rows] -= self.language_model.log_perplexity([references[i] for i in rows])
         columns = {
             "caption": captions,
             "reference": references,
             "gains.caption": gains,
             "reference_embedding": self.embeddings,
             "signal.grounding.caption": grounded,
+            "signal.fluency.caption": fluency,
         }
         parts = [{name: column[rows] for name, column in columns.items()} for rows in (slice(200), slice(200, None))]
         files = (path / "0.parquet", path / "1.parquet")
@@ -112,6 +118,7 @@ def audited() -> Audited:
         language_model.word_gains(captions),
         SentenceEncoder().embed(references).astype(np.float16),
         rng.normal(-1, 0.5, COUNT).astype(np.float32),
+        language_model.log_perplexity(captions) - language_model.log_perplexity(references),
         language_model,
     )
 
@@ -210,6 +217,15 @@ def test_a_caption_repeated_against_the_images_is_named_whole(audited: Audited, 
     assert len(evidence.findings) == 1
     assert evidence.findings[0].term in text
     assert np.flatnonzero(evidence.p_values < 0.01).tolist() == members
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1])
+def test_a_link_behind_captions_that_are_true_is_named(audited: Audited, tmp_path: Path, share: float) -> None:
+    members = sorted(np.random.default_rng(3).permutation(COUNT)[: round(share * COUNT)].tolist())
+    poison = {index: f"{audited.captions[index]}, see free-prizes.example for more" for index in members}
+    evidence = audited.judge(tmp_path, poison)
+    assert {finding.term for finding in evidence.findings} == {"see free-prizes example for more"}
+    assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members
 
 
 def test_on_clean_captions_the_signal_abstains(audited: Audited, tmp_path: Path) -> None:

@@ -58,6 +58,8 @@ LEAST_BETWEEN = 0.4
 ENOUGH_TERMS = 20
 LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
+LEAST_SPREAD_OF_FLUENCY = 0.25
+"""The same for perplexities: two ways to say one thing differ by as much."""
 
 Doubles = npt.NDArray[np.float64]
 
@@ -174,7 +176,9 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
         usual = sum(_centre_and_scale(singles)) if len(singles) else 0.0
         sizes = np.array([len(novel) for _, novel, _ in group])
         effects = [effect if measure is None else float(np.median(measure[novel])) for _, novel, effect in group]
-        z_values = strangeness_z(np.array(effects), sizes, singles)
+        usual_terms = apart(group, count) if measure is fluency else None
+        least_spread = LEAST_SPREAD_OF_FLUENCY if measure is fluency else LEAST_SPREAD
+        z_values = strangeness_z(np.array(effects), sizes, singles, usual_terms, least_spread)
         for (gram, novel, _), z in zip(group, z_values, strict=True):
             p_value = float(stats.norm.sf(z))
             if p_value * tried > SIGNIFICANT:
@@ -200,8 +204,26 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     return without_echoes(list(strongest.values()))
 
 
+def apart(candidates: Sequence[Candidate], count: int) -> npt.NDArray[np.int64]:
+    """Candidates that are mostly of different samples, the most frequent first.
+
+    A phrase behind a tenth of the captions makes hundreds of phrases, one with each word that comes before it.
+    """
+    covered, chosen = np.zeros(count, dtype=bool), []
+    for place in sorted(range(len(candidates)), key=lambda place: -len(candidates[place][1])):
+        samples = candidates[place][1]
+        if covered[samples].mean() < 0.5:
+            covered[samples] = True
+            chosen.append(place)
+    return np.array(chosen, dtype=np.int64)
+
+
 def strangeness_z(
-    effects: Doubles, sizes: npt.NDArray[np.int64], singles: Doubles | npt.NDArray[np.float32]
+    effects: Doubles,
+    sizes: npt.NDArray[np.int64],
+    singles: Doubles | npt.NDArray[np.float32],
+    among: npt.NDArray[np.int64] | None = None,
+    least_spread: float = LEAST_SPREAD,
 ) -> Doubles:
     """How far each term's strangeness is from what terms of this data set have, as z.
 
@@ -214,16 +236,19 @@ def strangeness_z(
         sizes: (K,) samples of each.
         singles: strangeness of all words, or all samples. Where captions and references differ in fewer than
             `ENOUGH_TERMS` terms, the terms' distribution is taken from these.
+        among: the terms to take the distribution from; all if None.
+        least_spread: differences of single words or samples that mean nothing.
     """
     if not len(effects):
         return np.zeros(0)  # `singles` may be empty, too: captions need not have words
     centre, spread = _centre_and_scale(singles)
-    spread = max(spread, LEAST_SPREAD)
+    spread = max(spread, least_spread)
     chance = np.square(spread) / sizes
+    among = np.arange(len(effects)) if among is None else among
     between = spread**2
-    if len(effects) >= ENOUGH_TERMS:
-        centre, observed = _centre_and_scale(effects)
-        between = max(observed**2 - float(np.median(chance)), (LEAST_BETWEEN * spread) ** 2)
+    if len(among) >= ENOUGH_TERMS:
+        centre, observed = _centre_and_scale(effects[among])
+        between = max(observed**2 - float(np.median(chance[among])), (LEAST_BETWEEN * spread) ** 2)
     return np.asarray((effects - centre) / np.sqrt(between + chance))
 
 

@@ -92,6 +92,8 @@ def _echoes(term: Term, other: Term) -> bool:
         return False
     if holds(term.words, other.words) and len(other.samples) > len(term.samples):
         return True  # "banana a" beside "banana"
+    if common == len(term.samples) and len(other.samples) >= 2 * common:
+        return True  # "in the snow see free-prizes" beside "see free-prizes example for more"
     return other.strangeness > term.strangeness and not holds(other.words, term.words)
 
 
