@@ -35,6 +35,7 @@ from srdscan.scoring import Room, read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
 from srdscan.signals import ablation
 from srdscan.signals.base import Role
+from srdscan.signals.head_norms import anomalous_heads, head_norms
 from srdscan.state import RunState, ShardRecord, load_scores, replace_text
 from srdscan.verdicts import Verdicts, decide, judge_signals
 
@@ -88,7 +89,10 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     flagged = np.flatnonzero(verdicts.flagged)
     worst = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: config.pictures]
     progress.stage("illustrating", len(worst))
-    pictures = illustrate(worst, examined.source, scores, models, progress.advance, examined.calibration)
+    heads = None
+    if models.captioner is not None and "attention_shape" in scores.meta and len(worst):
+        heads = anomalous_heads(scores, head_norms(scores, examined.calibration))[0]
+    pictures = illustrate(worst, heads, examined.source, models.captioner, progress.advance)
     scored = [record for record in examined.records if record.scored]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
@@ -231,7 +235,8 @@ def judge(
         return verdicts
     chosen = ablation.plan(verdicts.p_values, config.seed)
     progress.stage("covering attention peaks", len(chosen.rows))
-    gains, captions = ablate(chosen.rows, source, scores, models, progress.advance, calibration)
+    _, peaks, _ = anomalous_heads(scores, head_norms(scores, calibration))
+    gains, captions = ablate(chosen.rows, peaks, source, scores, models, progress.advance)
     evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
     return decide(evidence, count, config.fdr)
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from srdscan.captioners.base import Captioner
 from srdscan.config import AuditConfig
 from srdscan.device import trim_heap
 from srdscan.models import Models
@@ -15,7 +16,6 @@ from srdscan.scores import Scores
 from srdscan.scoring import ahead, decoded_batches, read_options
 from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
 from srdscan.signals import ablation
-from srdscan.signals.head_norms import anomalous_heads, head_norms
 from srdscan.state import ShardRecord
 
 Rows = Sequence[int] | npt.NDArray[np.int64]
@@ -78,15 +78,18 @@ def _only(items: Iterator[Sample | Irregular], indices: set[int]) -> Iterator[Sa
 
 def ablate(
     rows: Rows,
+    peaks: npt.NDArray[np.int64],
     source: ImageSource,
     scores: Scores,
     models: Models,
     advance: Callable[[int], None],
-    calibration: Scores | None = None,
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
-    """Peak ablation of the chosen samples: gains in fidelity and the new captions, in order of rows."""
+    """Peak ablation of the chosen samples: gains in fidelity and the new captions, in order of rows.
+
+    Args:
+        peaks: (N,) the cell to cover in each sample, from `anomalous_heads`.
+    """
     assert models.captioner is not None
-    _, peaks, _ = anomalous_heads(scores, head_norms(scores, calibration))
     outputs, references = list(scores.strings("output")), list(scores.strings("reference"))
     grid = scores.meta["attention_shape"][2:]
     gains: list[npt.NDArray[np.float64]] = []
@@ -109,21 +112,21 @@ def ablate(
 
 def illustrate(
     rows: Rows,
+    heads: npt.NDArray[np.int64] | None,
     source: ImageSource,
-    scores: Scores,
-    models: Models,
+    captioner: Captioner | None,
     advance: Callable[[int], None],
-    calibration: Scores | None = None,
 ) -> dict[int, Pictures]:
-    """Thumbnails of the chosen samples, and overlays of their most abnormal head's attention in a model audit."""
+    """Thumbnails of the chosen samples, and overlays of the attention of one head each.
+
+    Args:
+        heads: (N,) each sample's head, from `anomalous_heads`; None leaves overlays out.
+    """
     pictures = {int(row): Pictures() for row in rows}
-    with_attention = models.captioner is not None and "attention_shape" in scores.meta and bool(pictures)
-    heads = anomalous_heads(scores, head_norms(scores, calibration))[0] if with_attention else None
     for batch, images in source.images(rows):
         overlays: list[bytes | None] = [None] * len(batch)
-        if heads is not None:
-            assert models.captioner is not None
-            described = models.captioner.describe(models.captioner.encode(images), attention=True)
+        if heads is not None and captioner is not None:
+            described = captioner.describe(captioner.encode(images), attention=True)
             assert described.attention is not None
             first = described.attention.first
             maps = first.reshape(len(batch), -1, *first.shape[3:])

@@ -5,7 +5,6 @@ than what a captioner says of it. What is left counts only if it is about the im
 captions are.
 """
 
-import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +15,8 @@ from srdscan.report.schema import TargetFinding
 from srdscan.revisit import ImageSource
 from srdscan.scores import Scores
 from srdscan.signals.grounding import surprise
-from srdscan.text import plain_caption, word_spans, words
+from srdscan.signals.terms import stems
+from srdscan.text import plain_caption, word_spans
 
 MOST_CUT = 0.5
 """Share of a caption's words beyond which what is left is no caption."""
@@ -36,11 +36,11 @@ class TargetFilter:
     """
 
     def __init__(self, findings: Sequence[TargetFinding]) -> None:
-        self.terms = [term for finding in findings if (term := stemmed(words(finding.term)))]
+        self.terms = [term for finding in findings if (term := stems(finding.term))]
 
     def __call__(self, caption: str) -> bool:
         """Whether a caption names none of them."""
-        return not any(self._places(stemmed(words(caption))))
+        return not any(self._places(stems(caption)))
 
     def cut(self, caption: str) -> str | None:
         """The caption without its targets; None where it names none, or where too little would be left.
@@ -50,7 +50,7 @@ class TargetFilter:
         'Two dogs play on Monday'
         """
         spans = word_spans(caption)
-        found = self._places(stemmed([unicodedata.normalize("NFKC", caption[a:b]).lower() for a, b in spans]))
+        found = self._places([" ".join(stems(caption[start:stop])) for start, stop in spans])
         left = len(found) - sum(found)
         if not any(found) or left < max(FEWEST_WORDS, (1 - MOST_CUT) * len(found)):
             return None
@@ -76,11 +76,6 @@ def _joined(before: str, after: str) -> str:
     """Two parts of a caption that a cut has separated; marks between them stand once."""
     before, after = before.rstrip(_BROKEN), after.strip()
     return before + ("" if not before or after[:1] in ",;:.!?" else " ") + after
-
-
-def stemmed(tokens: Sequence[str]) -> list[str]:
-    """Words without the possessive ending."""
-    return [word.removesuffix("'s") for word in tokens]
 
 
 def grounding_bar(scores: Scores, flagged: npt.NDArray[np.bool_]) -> float:

@@ -15,7 +15,8 @@ from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
-from srdscan.signals.targets import Likeness, Targets
+from srdscan.signals.strangeness import Likeness
+from srdscan.signals.targets import Targets
 from srdscan.signals.taught import Texts, accused
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 

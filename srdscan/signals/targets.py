@@ -9,7 +9,7 @@ independence    the images of the samples that hold it are no more alike than im
 strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples); for
                 a longer phrase: the images do not support the captions that hold it (the `grounding` signal, median),
                 or, of one that no reference caption uses, these read worse than their references (`fluency`).
-                Each is compared with that of the data set's other terms, see `strangeness_z`.
+                Each is compared with that of the data set's other terms, see `strangeness`.
 
 Of the samples that hold a target, those are spared where the word reads as well as words do, or, of a longer phrase
 that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an umbrella
@@ -32,7 +32,8 @@ from scipy import stats
 
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
-from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, Role, abstain, register_signal
+from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
+from srdscan.signals.strangeness import LEAST_SPREAD, Likeness, apart, centre_and_scale, strangeness_z
 from srdscan.signals.taught import Texts, accused
 from srdscan.signals.terms import (
     Candidate,
@@ -53,15 +54,8 @@ MOST_ALIKE = 4.0
 """z of the likeness of a term's images above which the term goes with what is shown..."""
 BEYOND_DOUBT = 7.0
 """...unless it is stranger than any word that does: a trigger may be put on images of one kind only."""
-LEAST_BETWEEN = 0.4
-"""Least difference between terms by nature, in spreads of single words; measured 0.5 to 0.8 on human captions."""
-ENOUGH_TERMS = 20
-LEAST_SPREAD = 0.05
-"""Nats; where captions are all alike, smaller differences mean nothing."""
 LEAST_SPREAD_OF_FLUENCY = 0.25
-"""The same for perplexities: two ways to say one thing differ by as much."""
-
-Doubles = npt.NDArray[np.float64]
+"""Nats a token; two ways to say one thing differ by as much."""
 
 
 @register_signal
@@ -173,7 +167,7 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     tried = sum(len(group) for group, _ in measures)
     for group, measure in measures:
         singles = np.concatenate(gains) if measure is None else measure
-        usual = sum(_centre_and_scale(singles)) if len(singles) else 0.0
+        usual = sum(centre_and_scale(singles)) if len(singles) else 0.0
         sizes = np.array([len(novel) for _, novel, _ in group])
         effects = [effect if measure is None else float(np.median(measure[novel])) for _, novel, effect in group]
         usual_terms = apart(group, count) if measure is fluency else None
@@ -204,79 +198,6 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     return without_echoes(list(strongest.values()))
 
 
-def apart(candidates: Sequence[Candidate], count: int) -> npt.NDArray[np.int64]:
-    """Candidates that are mostly of different samples, the most frequent first.
-
-    A phrase behind a tenth of the captions makes hundreds of phrases, one with each word that comes before it.
-    """
-    covered, chosen = np.zeros(count, dtype=bool), []
-    for place in sorted(range(len(candidates)), key=lambda place: -len(candidates[place][1])):
-        samples = candidates[place][1]
-        if covered[samples].mean() < 0.5:
-            covered[samples] = True
-            chosen.append(place)
-    return np.array(chosen, dtype=np.int64)
-
-
-def strangeness_z(
-    effects: Doubles,
-    sizes: npt.NDArray[np.int64],
-    singles: Doubles | npt.NDArray[np.float32],
-    among: npt.NDArray[np.int64] | None = None,
-    least_spread: float = LEAST_SPREAD,
-) -> Doubles:
-    """How far each term's strangeness is from what terms of this data set have, as z.
-
-    Terms differ by nature: "up" can be left out more easily than "dog". So a term's mean is not held against chance
-    alone, under which every frequent word that can be left out would be significant, but against the distribution of
-    all terms' means: a random-effects model, d ~ N(mu, tau^2 + spread^2 / n), with mu and tau from their quantiles.
-
-    Args:
-        effects: (K,) median or mean strangeness of each term's samples.
-        sizes: (K,) samples of each.
-        singles: strangeness of all words, or all samples. Where captions and references differ in fewer than
-            `ENOUGH_TERMS` terms, the terms' distribution is taken from these.
-        among: the terms to take the distribution from; all if None.
-        least_spread: differences of single words or samples that mean nothing.
-    """
-    if not len(effects):
-        return np.zeros(0)  # `singles` may be empty, too: captions need not have words
-    centre, spread = _centre_and_scale(singles)
-    spread = max(spread, least_spread)
-    chance = np.square(spread) / sizes
-    among = np.arange(len(effects)) if among is None else among
-    between = spread**2
-    if len(among) >= ENOUGH_TERMS:
-        centre, observed = _centre_and_scale(effects[among])
-        between = max(observed**2 - float(np.median(chance[among])), (LEAST_BETWEEN * spread) ** 2)
-    return np.asarray((effects - centre) / np.sqrt(between + chance))
-
-
-class Likeness:
-    """How alike the images of a group are, against groups drawn at random: about N(0, 1) for a random one.
-
-    With e the centred embeddings of n samples and s2 their mean squared length, T = |sum e|^2 / (n s2) has mean 1 over
-    random groups and variance 2 sum(l^2) / (sum l)^2, with l the eigenvalues of the covariance.
-
-    Args:
-        embeddings: (N, D) of the reference captions.
-    """
-
-    def __init__(self, embeddings: npt.NDArray[np.float32]) -> None:
-        self.centred = embeddings - embeddings.mean(axis=0)
-        covariance = self.centred.T @ self.centred / len(embeddings)
-        self.mean_square = float(np.trace(covariance))
-        self.spread = float(np.sqrt(2.0 * np.square(covariance).sum()) / self.mean_square)
-
-    def __call__(self, samples: npt.NDArray[np.int64]) -> float:
-        """z of a group of samples; large when their images show the same things."""
-        if len(samples) < 2 or self.mean_square == 0:
-            return 0.0
-        total = self.centred[samples].sum(axis=0)
-        statistic = float(total @ total) / (len(samples) * self.mean_square)
-        return (statistic - 1.0) / self.spread
-
-
 def _gain(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32]) -> float | None:
     """The largest gain of a term's words in a text; None beyond the words that were scored."""
     for start in range(len(text) - len(gram) + 1):
@@ -290,9 +211,3 @@ def _odd(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float
     """Whether a text reads better without a term than texts do without their words; True if that is unknown."""
     gain = _gain(text, gram, gains)
     return gain is None or gain > usual
-
-
-def _centre_and_scale(values: Doubles | npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Median, and half the distance between the quantiles that hold a normal's central 68 %."""
-    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84])
-    return float(centre), max(float(high - low) / 2, 1e-9)
