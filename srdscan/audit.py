@@ -28,14 +28,14 @@ from srdscan.report.schema import (
     to_json,
 )
 from srdscan.report.table import write_samples
-from srdscan.revisit import ImageSource, Pictures, ablate, illustrate
+from srdscan.revisit import ImageSource, Pictures, ablate, illustrate, recaption_covered
 from srdscan.sanitize import Repair, Sanitizer, check_destination, discard, repair
 from srdscan.scores import Scores
 from srdscan.scoring import Room, read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
-from srdscan.signals import ablation
+from srdscan.signals import ablation, substitution
 from srdscan.signals.base import Role
-from srdscan.signals.head_norms import anomalous_heads, head_norms
+from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
 from srdscan.state import RunState, ShardRecord, load_scores, replace_text
 from srdscan.verdicts import Verdicts, decide, judge_signals
 
@@ -226,7 +226,7 @@ def judge(
     calibration: Scores | None,
     progress: Progress,
 ) -> Verdicts:
-    """All signals, then peak ablation of the most suspicious, then the decision."""
+    """All signals, then what is measured on covered images: peak ablation and substitution; then the decision."""
     count = len(scores)
     progress.stage("deciding", None)
     evidence = judge_signals(scores, models.captioner is not None, calibration) if count else {}
@@ -235,9 +235,14 @@ def judge(
         return verdicts
     chosen = ablation.plan(verdicts.p_values, config.seed)
     progress.stage("covering attention peaks", len(chosen.rows))
-    _, peaks, _ = anomalous_heads(scores, head_norms(scores, calibration))
+    norms = head_norms(scores, calibration)
+    _, peaks, _ = anomalous_heads(scores, norms)
     gains, captions = ablate(chosen.rows, peaks, source, scores, models, progress.advance)
     evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
+    pairs = substitution.plan(scores, top_peaks(scores, norms, substitution.HEADS), config.seed)
+    progress.stage("testing substitutions", len(pairs.rows))
+    said = recaption_covered(pairs, source, scores, models.captioner, progress.advance)
+    evidence[substitution.NAME] = substitution.judge(scores, pairs, said)
     return decide(evidence, count, config.fdr)
 
 

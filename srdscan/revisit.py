@@ -15,7 +15,7 @@ from srdscan.report.pictures import overlay, thumbnail
 from srdscan.scores import Scores
 from srdscan.scoring import ahead, decoded_batches, read_options
 from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
-from srdscan.signals import ablation
+from srdscan.signals import ablation, substitution
 from srdscan.state import ShardRecord
 
 Rows = Sequence[int] | npt.NDArray[np.int64]
@@ -108,6 +108,25 @@ def ablate(
         captions += said
         advance(len(batch))
     return np.concatenate(gains) if gains else np.zeros(0), captions
+
+
+def recaption_covered(
+    chosen: substitution.Plan, source: ImageSource, scores: Scores, captioner: Captioner, advance: Callable[[int], None]
+) -> list[list[str]]:
+    """For each row of a plan, what the captioner says with each of its cells covered."""
+    grid = scores.meta["attention_shape"][2:]
+    cells = {int(row): places for row, places in zip(chosen.rows, chosen.cells, strict=True)}
+    found = []
+    for batch, images in source.images(chosen.rows):
+        columns = []
+        for number in range(chosen.cells.shape[1]):
+            covered = [
+                ablation.cover(image, int(cells[row][number]), grid) for row, image in zip(batch, images, strict=True)
+            ]
+            columns.append(captioner.describe(captioner.encode(covered)).captions)
+        found += [list(texts) for texts in zip(*columns, strict=True)]
+        advance(len(batch))
+    return found
 
 
 def illustrate(

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from srdscan.config import AuditConfig, allowed_share
 from srdscan.report.schema import Counts, Fit, Gate, ModelRecord, Report, Sanitized, ShardSummary, Verdict
-from srdscan.signals import SIGNALS, ablation
+from srdscan.signals import SIGNALS, ablation, substitution
 from srdscan.state import ShardRecord
 from srdscan.verdicts import Verdicts
 
@@ -51,7 +51,8 @@ def make_report(
             )
         )
     descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {
-        ablation.NAME: ablation.DESCRIPTION
+        ablation.NAME: ablation.DESCRIPTION,
+        substitution.NAME: substitution.DESCRIPTION,
     }
     return Report(
         verdict=verdict,

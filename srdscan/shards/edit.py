@@ -70,8 +70,11 @@ def edit_caption(
 
 
 def encode_image(pixels: npt.NDArray[np.uint8], extension: str) -> bytes:
-    """(H, W, 3) pixels as a file of the format that the extension names; JPEG, at quality 92, for unknown ones."""
-    formats = {".png": "PNG", ".webp": "WEBP"}
+    """(H, W, 3) pixels as a file of the format that the extension names; JPEG for unknown ones.
+
+    JPEG's usual halving of the colour channels is left out: it takes colour patterns away, and with them some triggers.
+    """
+    form = {".png": "PNG", ".webp": "WEBP"}.get(extension, "JPEG")
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, formats.get(extension, "JPEG"), quality=92)
+    Image.fromarray(pixels).save(buffer, form, quality=95, **({"subsampling": 0} if form == "JPEG" else {}))
     return buffer.getvalue()

@@ -63,6 +63,15 @@ def anomalous_heads(
     return head, peaks[every, head].astype(np.int64), values[every, head]
 
 
+def top_peaks(scores: Scores, norms: HeadNorms, count: int) -> npt.NDArray[np.int64]:
+    """(N, count) peak cells of each sample's most abnormally concentrated first-token maps, the most abnormal first."""
+    values = _first_token_compactness(scores)
+    peaks = np.concatenate([part[:, : values.shape[1]] for part in scores.vectors("attention.peak")]).astype(np.int64)
+    heads = np.argsort(-norms.strangeness(values), axis=1, kind="stable")[:, :count]
+    found = np.take_along_axis(peaks, heads, axis=1)
+    return np.pad(found, ((0, 0), (0, count - found.shape[1])), mode="edge")
+
+
 def _first_token_compactness(scores: Scores) -> Doubles:
     """(N, L x H)."""
     layers, heads = (int(n) for n in scores.meta["attention_shape"][:2])
