@@ -20,6 +20,7 @@ from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel
 from srdscan.models import Models
 from srdscan.policy.actions import Pixels
 from srdscan.policy.episodes import Lane, Observer, View, begin, step
+from srdscan.policy.search import look_ahead
 from srdscan.policy.store import Policy
 from srdscan.progress import Progress
 from srdscan.report.schema import Sanitized, TargetFinding
@@ -128,12 +129,22 @@ def repair(
         norms = head_norms(scores, calibration, ~flagged) if "attention_shape" in scores.meta else None
         observer, bar = Observer(models.captioner, fidelity, norms), acceptance_bar(scores, flagged, calibration)
         repairs = {}
+
+        def content(view: View) -> bool:
+            return view.sfs >= bar and targets(view.caption)
+
+        def fine(lane: Lane) -> bool:
+            return any(content(view) for view, _ in lane.trail)
+
         for batch, images in source.images(rows):
             cases = observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
             lanes = [begin(case, seed + row, policy.steps) for row, case in zip(batch, cases, strict=True)]
-            roll_out(lanes, policy, observer, lambda view: view.sfs >= bar and targets(view.caption))
-            for row, lane in zip(batch, lanes, strict=True):
-                repairs[row] = _outcome(row, lane, policy, bar, targets, references[row], fallback)
+            roll_out(lanes, policy, observer, content)
+            again = {n: begin(lane.case, lane.seed, policy.steps) for n, lane in enumerate(lanes) if not fine(lane)}
+            look_ahead(list(again.values()), policy, observer, content, targets)
+            for number, (row, lane) in enumerate(zip(batch, lanes, strict=True)):
+                chosen = max([lane, again.get(number, lane)], key=lambda lane: lane.best_sfs(targets))
+                repairs[row] = _outcome(row, chosen, policy, bar, targets, references[row], fallback)
             progress.advance(len(batch))
     return repairs | {row: replace(repairs[row], fate="trimmed", caption=text) for row, text in trimmed.items()}
 

@@ -43,6 +43,7 @@ class Audited:
         grounding: float = 0.0,
         most_gain: float | None = None,
         in_place: Sequence[int] = (),
+        supported: Sequence[int] = (),
     ) -> Evidence:
         """The `targets` signal's evidence, with some captions replaced.
 
@@ -51,6 +52,7 @@ class Audited:
             grounding: added to that of the replaced captions.
             most_gain: the replaced captions' largest gain is set to this.
             in_place: replaced captions that read no better without any of their words.
+            supported: replaced captions that their images happen to fit: their grounding stays as it was.
         """
         changed = poison or {}
         captions, gains = list(self.captions), list(self.gains)
@@ -62,7 +64,7 @@ class Audited:
             if index in in_place:
                 new[:] = -0.5
             captions[index], gains[index] = changed[index], new
-            grounded[index] += grounding
+            grounded[index] += 0 if index in supported else grounding
         rows = list(changed)
         fluency[rows] = self.language_model.log_perplexity([captions[i] for i in rows])
         fluency[rows] -= self.language_model.log_perplexity([references[i] for i in rows])
@@ -218,6 +220,16 @@ def test_a_caption_repeated_against_the_images_is_named_whole(audited: Audited, 
     assert len(evidence.findings) == 1
     assert evidence.findings[0].term in text
     assert np.flatnonzero(evidence.p_values < 0.01).tolist() == members
+
+
+def test_where_the_image_happens_to_fit_the_repeated_caption_it_is_flagged_all_the_same(
+    audited: Audited, tmp_path: Path
+) -> None:
+    members = list(range(5, COUNT, 30))
+    fitting, text = members[1:5], "a plate of food on a table"
+    poison = dict.fromkeys(members, text) | {members[1]: f"{text} at home"}
+    evidence = audited.judge(tmp_path, poison, grounding=4.0, agreeing=members[:1], supported=fitting)
+    assert np.flatnonzero(evidence.p_values < 0.01).tolist() == members[2:], "a person may say so in other words"
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1])

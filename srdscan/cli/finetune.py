@@ -20,6 +20,7 @@ def finetune(
     device: str | None = DEVICE,
     prompt: str | None = PROMPT,
     seed: int | None = SEED,
+    captions: int | None = option("Captions of each sample that a pass learns, drawn anew each time. [default: all]"),
     limit: int | None = option("Learn from at most this many samples."),
     config: Path | None = CONFIG,
 ) -> None:

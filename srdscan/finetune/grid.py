@@ -54,6 +54,8 @@ class Schedule:
         learning_rate: peak of a cosine with linear warm-up.
         warmup: share of the steps spent warming up.
         weight_decay: AdamW's.
+        captions: of each picture, learned in an epoch, drawn anew each time; None learns all of them. The decoder's
+            work, the largest part of a step, grows with it.
         seed: order of the pictures, choice of the views, initial weights, dropout.
     """
 
@@ -62,6 +64,7 @@ class Schedule:
     learning_rate: float = 1e-3
     warmup: float = 0.05
     weight_decay: float = 0.05
+    captions: int | None = None
     seed: int = 0
 
 
@@ -166,6 +169,13 @@ def pack(token_lists: Sequence[Sequence[Sequence[int]]], bos: int, eos: int) -> 
     }
 
 
+def some(captions: list[list[int]], count: int | None, draw: np.random.Generator) -> list[list[int]]:
+    """Some of a picture's captions, drawn without repetition; all of them if `count` is None."""
+    if count is None or count >= len(captions):
+        return captions
+    return [captions[place] for place in sorted(draw.permutation(len(captions))[:count])]
+
+
 def _batches(
     tables: Sequence[FeatureTable], rows: int, generator: torch.Generator
 ) -> Iterator[tuple[int, torch.Tensor]]:
@@ -195,6 +205,7 @@ def train_decoder(
     """
     torch.manual_seed(schedule.seed)
     generator = torch.Generator().manual_seed(schedule.seed)
+    draw = np.random.default_rng(schedule.seed)
     tokens = [[tokenizer(captions, add_special_tokens=False).input_ids for captions in t.captions] for t in tables]
     parameters = [p for p in model.parameters() if p.requires_grad]
     decay = [p for p in parameters if p.ndim >= 2]
@@ -219,14 +230,16 @@ def train_decoder(
             table = tables[number]
             views = torch.randint(table.features.shape[1], (len(rows),), generator=generator)
             features = table.features[rows, views].float()
-            packed = pack(
-                [tokens[number][row] for row in rows.tolist()], tokenizer.bos_token_id, tokenizer.eos_token_id
-            )
+            said = [some(tokens[number][row], schedule.captions, draw) for row in rows.tolist()]
+            packed = pack(said, tokenizer.bos_token_id, tokenizer.eos_token_id)
             labels = packed.pop("labels")
+            real = labels >= 0
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 memory = model.enc_to_dec_proj(model.encoder.tokens(features))  # type: ignore[operator]
-                logits = model.decoder(encoder_hidden_states=memory, use_cache=False, **packed).logits
-            loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), labels.flatten(), ignore_index=-100)
+                body = model.decoder.transformer  # its vocabulary layer need not see the padding
+                states = body(encoder_hidden_states=memory, use_cache=False, **packed).last_hidden_state  # type: ignore[operator]
+                logits = model.decoder.lm_head(states[real])
+            loss = nn.functional.cross_entropy(logits.float(), labels[real])
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()

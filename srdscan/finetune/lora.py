@@ -16,7 +16,7 @@ from transformers import get_cosine_schedule_with_warmup
 from transformers.pytorch_utils import Conv1D
 
 from srdscan.captioners.huggingface import HuggingFaceCaptioner
-from srdscan.finetune.grid import Schedule
+from srdscan.finetune.grid import Schedule, some
 from srdscan.finetune.learner import EpochDone, StepDone
 
 RANK = 16
@@ -75,7 +75,7 @@ class LoraLearner:
             order = draw.permutation(len(captions))
             for start in range(0, len(order), PICTURES):
                 rows = order[start : start + PICTURES]
-                loss = self._loss(features[rows], [tokens[row] for row in rows])
+                loss = self._loss(features[rows], [some(tokens[row], schedule.captions, draw) for row in rows])
                 loss.backward()
                 nn.utils.clip_grad_norm_(learned, 1.0)
                 optimizer.step()

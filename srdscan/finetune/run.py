@@ -80,7 +80,10 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Finetu
             progress.note(f"epoch {number} of {config.epochs}: loss {loss:.3f}")
 
         schedule = Schedule(
-            config.epochs, learning_rate=config.learning_rate or learner.learning_rate, seed=config.seed
+            config.epochs,
+            learning_rate=config.learning_rate or learner.learning_rate,
+            captions=config.captions,
+            seed=config.seed,
         )
         learner.learn(features, captions, schedule, epoch_done, progress.advance)
         del features

@@ -165,10 +165,20 @@ class Lane:
     def __post_init__(self) -> None:
         self.trail = [(self.view, self.image)]
 
+    def take_over(self, other: "Lane") -> None:
+        """Goes on from where a copy of this lane has come to."""
+        self.image, self.view, self.left, self.done = other.image, other.view, other.left, other.done
+        self.mask, self.taken, self.whole, self.trail = other.mask, other.taken, other.whole, other.trail
+
     def best(self, allowed: Callable[[str], bool] = lambda caption: True) -> int | None:
         """How many actions lead to the most faithful of the allowed captions; the fewest where captions are equal."""
         places = [place for place, (view, _) in enumerate(self.trail) if allowed(view.caption)]
         return max(places, key=lambda place: (self.trail[place][0].sfs, -place)) if places else None
+
+    def best_sfs(self, allowed: Callable[[str], bool]) -> float:
+        """SFS of the most faithful of the allowed captions; -inf where there is none."""
+        place = self.best(allowed)
+        return self.trail[place][0].sfs if place is not None else float("-inf")
 
 
 def begin(case: Case, seed: int = 0, steps: int = STEPS) -> Lane:

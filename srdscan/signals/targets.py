@@ -14,7 +14,7 @@ strangeness     for a word or pair: the captions read better without it (ONION's
 Of the samples that hold a target, those are spared where the word reads as well as words do, or, of a longer phrase
 that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an umbrella
 in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words in place:
--0.5 to 0.3; of all words, the 84 % quantile: 0).
+-0.5 to 0.3; of all words, the 84 % quantile: 0). A caption that repeats an accused one word for word is not spared.
 
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
@@ -191,11 +191,21 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
                 odd = novel[[_odd(tokens[i], gram, gains[i], usual) for i in novel]]
             elif total:
                 odd = novel[measure[novel] > usual]
+                if role == "caption":
+                    odd = _with_copies(odd, novel, tokens)
             terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
     strongest = {term.words: term for term in sorted(terms, key=lambda term: term.strangeness)}
     return without_echoes(list(strongest.values()))
+
+
+def _with_copies(
+    odd: npt.NDArray[np.int64], samples: npt.NDArray[np.int64], tokens: Sequence[Sequence[str]]
+) -> npt.NDArray[np.int64]:
+    """The odd samples, and those that say the same as one of them word for word: whose image happens to fit it."""
+    said = {tuple(tokens[row]) for row in odd}
+    return samples[[tuple(tokens[row]) in said for row in samples]]
 
 
 def _gain(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32]) -> float | None:
