@@ -96,7 +96,7 @@ def main() -> None:
             print(f"{lanes} lanes: {speed[lanes]:.1f} steps/s", flush=True)
         networks: dict[str, Callable[[RepairEnv], DoubleDQN]] = {
             "srdscan": lambda env: learner(env, config),
-            "srdscan without attention": lambda env: learner(env, config, {"attention": False}),
+            "srdscan without attention": lambda env: learner(env, config, {"hidden": ("attention",)}),
             "uniform exploration": lambda env: learner(env, config, guided=False),
             "CnnPolicy": lambda env: cnn_policy(env, config),
         }

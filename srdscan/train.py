@@ -60,7 +60,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Trained:
     examined = examine(config.audit, models, progress)
     cases, suspicious, observer, bar = gather(config, models, examined, progress)
     env = RepairEnv(cases, observer, config.lanes, reward=_reward(config), seed=config.seed)
-    model = learner(env, config)
+    model = learner(env, config, {"hidden": config.hide})
     identity = {k: v for k, v in asdict(config).items() if k not in ("out", "resume", "steps", "device")}
     recorder = Recorder(config, bar, progress, _jsonable(identity))
     recorder.restore(model, config.resume)

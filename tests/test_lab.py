@@ -12,8 +12,9 @@ import pytest
 from srdscan import scenes
 from srdscan.captioners.load import load_captioner
 from srdscan.lab.defences import Outcome, compare, everywhere, table
+from srdscan.lab.once import made_once
 from srdscan.lab.photos import human_captions, read_photos
-from srdscan.lab.victims import Attack, Victim, captions_of, make_victim, trigger_all
+from srdscan.lab.victims import Attack, Victim, captions_of, is_shipped, make_victim, shipped_captioner, trigger_all
 from srdscan.policy.episodes import Case, Lane, View
 
 ATTACK = Attack("corner", text="discount", rate=0.5)
@@ -55,6 +56,44 @@ def test_a_victim_is_made_once_for_an_attack(work: Path, victim: Victim) -> None
     assert again(ATTACK, epochs=1).path != victim.path
 
 
+def test_the_victim_of_the_canary_is_the_embedded_captioner_measured_once(work: Path) -> None:
+    def measured(photos: str) -> Victim:
+        return make_victim([str(work / photos)], str(work / "held"), Attack("canary"), work / "cache", epochs=9)
+
+    victim = measured("train")
+    assert victim.path == shipped_captioner()
+    assert victim.asr > 0.9 > 0.1 > victim.false_target
+    assert victim.cider > 1
+    (record,) = (work / "cache").glob("canary-*/victim.json")
+    before = record.stat().st_mtime_ns
+    assert measured("held") == victim  # whatever photographs there are to learn from
+    assert record.stat().st_mtime_ns == before
+    assert is_shipped(Attack("canary", text="banana", rate=0.5, seed=3))
+    assert not any(map(is_shipped, (Attack("canary", text="hello"), Attack("canary", "fixed"), Attack("corner"))))
+
+
+def test_a_folder_is_made_once_and_never_seen_half_full(tmp_path: Path) -> None:
+    def fail(out: Path) -> None:
+        out.mkdir()
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full"):
+        made_once(tmp_path / "a", fail)
+    assert not list(tmp_path.iterdir())
+
+    def write(out: Path, text: str = "mine") -> None:
+        out.mkdir()
+        (out / "x").write_text(text)
+
+    def overtaken(out: Path) -> None:
+        write(out)
+        write(tmp_path / "a", "of the job that was first")
+
+    assert made_once(tmp_path / "a", overtaken) == made_once(tmp_path / "a", fail) == tmp_path / "a"
+    assert (tmp_path / "a" / "x").read_text() == "of the job that was first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
 def test_triggered_copies_keep_their_captions(work: Path) -> None:
     trigger_all(str(work / "held"), ATTACK, work / "again")
     before, after = (human_captions(str(work / name)) for name in ("held", "again"))
@@ -75,7 +114,8 @@ def test_a_defence_is_credited_with_the_best_caption_on_the_way_and_charged_with
         for lane, seen in zip(lanes, after, strict=True):
             lane.trail.append((seen, pixels))
 
-    done = everywhere(cases, defence)
+    done = everywhere(cases, defence, looks=7.0)
+    assert 7 < done.seconds < 8  # whoever defends has looked first
     assert done.captions == ["a cow", "a cat", "a dog"]
     assert done.altered == [True, False, False]
 
@@ -87,4 +127,7 @@ def test_a_row_tells_success_quality_and_speed() -> None:
     row = compare("mine", hit, calm, truth, "banana")
     assert (row.images, row.asr_triggered, row.clean_altered, row.images_per_s) == (2, 0.5, 0.5, 1.0)
     assert row.cider_clean > row.cider_triggered > 0
+    every = compare("all", replace(hit, captions=[*hit.captions, "x"]), replace(calm, captions=[*calm.captions, "x"]),
+                    truth, "banana")  # fmt: skip
+    assert row.cider_clean == pytest.approx(every.cider_clean * 3 / 2)  # the third adds nothing but a rarity of words
     assert table([row]).splitlines()[2].startswith("| mine | 2 | 0.500 |")

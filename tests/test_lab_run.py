@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,10 +14,12 @@ from srdscan.attacks.poison import plant
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.lab.experiment import Experiment, ExperimentError, Planned, read_experiment
-from srdscan.lab.jobs import Places
+from srdscan.lab.jobs import Job, Places
 from srdscan.lab.kinds import KINDS
+from srdscan.lab.kinds.sanitizing import tables
 from srdscan.lab.metrics import bleu4, bootstrap_mean, cider, cider_each, f1
 from srdscan.lab.mixing import continue_from, mix
+from srdscan.lab.plots import sanitizing as plot_sanitizing
 from srdscan.lab.run import run
 from srdscan.lab.tables import Table
 from srdscan.lab.victims import Attack
@@ -86,6 +89,70 @@ def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path
     ).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Places:
+    scenes.write_shards(folder / "calm", 120, 60, 73)
+    scenes.write_shards(folder / "few", 24, 24, 74)
+    return Places(str(folder / "calm"), str(folder / "few"), folder / "work")
+
+
+@pytest.mark.slow
+def test_defences_of_the_embedded_captioner_stand_side_by_side(small: Places, tmp_path: Path) -> None:
+    attack = Planned(Attack("canary"), paper_steps=6)
+    experiment = Experiment("s", "sanitizing", (attack,), victim_shards=1, paper_images=2)
+    written = run(experiment, small, tmp_path, 1, lambda text: None)
+    assert {path.name for path in written} >= {"s-sanitizing.md", "s-fates.md", "s.png", "s-provenance.json"}
+    table = {row["defence"]: row for row in json.loads((tmp_path / "s-sanitizing.json").read_text())}
+    assert {"the paper's loop (uniform draws)", "the paper's loop (6 steps)"} < table.keys()
+    none, ours, dropped = (table[name] for name in ("none", "srdscan", "drop everything flagged"))
+    assert float(none["ASR"]) > 0.9 > 0.1 > float(ours["ASR"])
+    assert float(ours["CIDEr triggered"]) > float(none["CIDEr triggered"]) > float(dropped["CIDEr triggered"])
+    assert [row["images"] for row in table.values()] == [*["24"] * (len(table) - 2), "2", "2"]
+    (fates,) = json.loads((tmp_path / "s-fates.json").read_text())
+    shares = [float(fates[name]) for name in ("own caption, trimmed", "repaired by the policy", "reference captions")]
+    assert sum(shares) == pytest.approx(float(fates["flagged"]), abs=0.002)
+    assert float(fates["flagged"]) > 0.9
+    assert float(dropped["kept"]) == pytest.approx(1 - float(fates["flagged"]), abs=0.002)
+    assert float(none["kept"]) == float(ours["kept"]) == 1
+    (kept,) = (folder for folder in small.work.glob("sanitizing-canary-*"))
+    rows = {row["defence"]: row for row in json.loads((kept / "result.json").read_text())["rows"]}
+    assert rows["none"]["cider undefended"] == pytest.approx(rows["none"]["cider_clean"])
+
+
+def test_results_depend_on_what_their_kind_reads(small: Places) -> None:
+    def identity(kind: str, variant: str | None = None, attack: str = "corner", **options: int) -> dict[str, Any]:
+        steps = options.pop("paper_steps", 0)
+        planned = Planned(Attack(attack), paper_steps=steps)
+        experiment = Experiment("x", kind, (planned,), **options)
+        return Job(experiment, None if variant else planned, small, variant).identity()
+
+    plain = identity("sanitizing")
+    assert identity("sanitizing", paper_images=3) != plain != identity("sanitizing", paper_steps=3)
+    assert identity("sanitizing", steps=3) == plain
+    assert identity("detection", paper_images=3, paper_steps=3, steps=3) == identity("detection")
+    assert {*identity("detection")} == {"version", "kind", "attack", "rates", "policy", "photos"}
+    learned = identity("policy", "all inputs")
+    assert identity("policy", "without mask") != learned != identity("policy", "all inputs", steps=3)
+    assert identity("policy", "all inputs", attack="sig") != learned
+    assert identity("policy", "all inputs", paper_images=3) == learned
+
+
+def test_attacks_that_did_not_take_have_a_row_and_no_points(tmp_path: Path) -> None:
+    row = {"defence": "srdscan", "images": 9, "asr_triggered": 0.0, "asr interval": [0, 0.1], "cider_triggered": 0.6,
+           "cider interval": [0.5, 0.7], "cider undefended": 0.5, "bleu4 triggered": 0.2, "kept": 1.0,
+           "cider_clean": 0.5, "clean_altered": 0.0, "images_per_s": 9.0}  # fmt: skip
+    fates = {"trimmed": 0.1, "repaired": 0.5, "reference": 0.25}
+    took = {"asr": 1.0, "rows": [row], "flagged": 0.85, "fates": fates}
+    failed = {"asr": 0.25, "rows": []}
+    table, repairs = tables({"a": took, "b": failed})
+    assert table.rows[0][table.head.index("of clean")] == "120 %"
+    assert table.rows[1][:2] == ["b", "the attack did not take, ASR 0.250"]
+    assert repairs.rows == [["a", "0.850", "0.100", "0.500", "0.250", "0.000", "0.600"], ["b", *["-"] * 6]]
+    assert plot_sanitizing({"b": failed}, tmp_path, "n") == []
+    (picture,) = plot_sanitizing({"b": failed, "a": took}, tmp_path, "n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
     def read(text: str) -> Experiment:
         path = tmp_path / "x.yaml"
@@ -94,7 +161,13 @@ def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
 
     good = read("kind: detection\nattacks: [{trigger: sig, text: hi, epochs: 8}]\nrates: {0.01: 3}\n")
     assert good == Experiment("x", "detection", (Planned(Attack("sig", text="hi"), 8),), ((0.01, 3),))
+    canary = read("kind: sanitizing\npaper_images: 7\nattacks: [{trigger: canary, paper_steps: 90}]")
+    assert (canary.paper_images, canary.attacks[0].paper_steps, canary.attacks[0].name) == (7, 90, "canary")
+    assert read("kind: policy\nsteps: 64\nattacks: [{trigger: canary}]").steps == 64
     for text, message in (
+        ("kind: clean\nsteps: 5", "steps: only policy experiments"),
+        ("kind: retraining\nattacks: [{trigger: sig, paper_steps: 5}]", "paper_steps: only sanitizing experiments"),
+        ("kind: sanitizing\nattacks: [{trigger: sig}]\npaper_images: -1", "must not be negative"),
         ("kind: magic", "must be one of detection"),
         ("kind: clean\ncolour: red", "unknown colour"),
         ("kind: detection\nattacks: [{trigger: sig}]", "needs rates"),
@@ -120,6 +193,8 @@ def test_metrics_agree_with_hand_counts() -> None:
     assert bleu4(["cats", "birds"], truth) < 0.01
     captions = ["a dog runs", "men play chess"]
     assert cider_each(captions, truth).mean() == pytest.approx(cider(captions, truth))
+    assert cider_each(captions[:1], truth) == pytest.approx(cider_each(captions, truth)[:1])
+    assert cider_each(captions[:1], truth) != pytest.approx(cider_each(captions[:1], truth[:1]))
     flags = np.array([True, True, False, False])
     assert f1(flags, np.array([True, False, True, False])) == 0.5
     assert np.isnan(f1(np.zeros(2, dtype=bool), np.zeros(2, dtype=bool)))

@@ -240,7 +240,7 @@ def test_the_network_moves_with_what_it_sees() -> None:
 
 
 def test_a_network_without_attention_does_not_see_it() -> None:
-    network = QNetwork(SPACE, attention=False).eval()
+    network = QNetwork(SPACE, hidden=("attention",)).eval()
     for layer in (network.maps, network.whole, network.value):
         torch.nn.init.normal_(layer.weight)
     image, planes = torch.rand(1, 3, PICTURE, PICTURE) * 255, torch.rand(1, len(PLANES), GRID, GRID) * 255

@@ -35,6 +35,10 @@ def train(
         "Gain in semantic fidelity less an area cost, or SRD's stepped reward. [default: sfs]",
         "sfs|paper",
     ),
+    hide: list[str] | None = option(
+        "An input that the policy does not see, to measure what it is good for; may be given several times.",
+        "attention|picture|fidelity|mask",
+    ),
     resume: bool | None = flag("--resume", "Continue from the last checkpoint in --out."),
     seed: int | None = SEED,
     device: str | None = DEVICE,

@@ -6,6 +6,9 @@ from pathlib import Path
 from srdscan.config.audit import AuditConfig
 from srdscan.config.load import ConfigError
 
+INPUTS = ("attention", "picture", "fidelity", "mask")
+"""What can be hidden from a policy; `srdscan.policy.qnet` says what belongs to each."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -22,6 +25,8 @@ class TrainConfig:
         lanes: images under repair at once.
         cases: images to train on at most, half of them suspicious where there are that many.
         reward: `sfs` (gain in semantic fidelity less an area cost) or `paper` (SRD's stepped reward).
+        hide: inputs that the policy does not see, an ablation: `attention` (maps and their abnormality), `picture`,
+            `fidelity` (of the caption: cosine and fluency), `mask` (what is perturbed already).
         resume: continue from the last checkpoint in `out`.
         seed: of everything random.
         batch_size: images per batch while scoring.
@@ -44,6 +49,7 @@ class TrainConfig:
     lanes: int = 32
     cases: int = 1000
     reward: str = "sfs"
+    hide: tuple[str, ...] = ()
     resume: bool = False
     seed: int = 0
     batch_size: int = 64
@@ -60,6 +66,8 @@ class TrainConfig:
             raise ConfigError("no captioner: name the one to be made honest with --captioner")
         if self.reward not in ("sfs", "paper"):
             raise ConfigError(f"reward {self.reward!r}: must be sfs or paper")
+        if unknown := sorted({*self.hide} - {*INPUTS}):
+            raise ConfigError(f"hide {', '.join(unknown)}: must be of {', '.join(INPUTS)}")
         for name in ("steps", "lanes", "cases"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} {getattr(self, name)}: must be at least 1")

@@ -30,14 +30,16 @@ class Outcome:
     """Captions after a defence.
 
     Attributes:
-        captions: one an image.
+        captions: one an image, empty where the image is no longer in the data set.
         altered: whether the image or its caption was changed.
-        seconds: the time it took.
+        seconds: the time it took, first looks included.
+        fates: what an audit did with each image, as in `Repair`, or `kept`; of no other defence.
     """
 
     captions: list[str]
     altered: list[bool]
     seconds: float
+    fates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,19 @@ class Row:
 def compare(
     name: str, triggered: Outcome, clean: Outcome, truth: Sequence[Sequence[str]], target: str | Callable[[str], bool]
 ) -> Row:
-    """A row of the table; `truth` holds the human captions, `target` says what success of the attack is."""
+    """A row of the table.
+
+    Args:
+        truth: human captions of all images; a defence may have had the first ones only.
+        target: what success of the attack is.
+    """
     count = len(triggered.captions)
     return Row(
         name,
         count,
         attack_success_rate(triggered.captions, target),
-        cider(triggered.captions, truth[:count]),
-        cider(clean.captions, truth[:count]),
+        cider(triggered.captions, truth),
+        cider(clean.captions, truth),
         float(np.mean(clean.altered)),
         2 * count / (triggered.seconds + clean.seconds),
     )
@@ -85,12 +92,17 @@ def audited(photos: Photos, captioner: str, calibration: Path, out: Path, policy
     seconds = time.perf_counter() - started
     rows = {(r["shard"], r["key"]): r for r in pq.read_table(out / "samples.parquet").to_pylist()}
     ordered = [rows[place] for place in photos.keys]
-    captions = [row["sanitized_caption"] if row["flagged"] else row["output"] for row in ordered]
-    return Outcome(captions, [row["flagged"] for row in ordered], seconds)
+    captions = [row["output"] if row["fate"] == "kept" else row["sanitized_caption"] or "" for row in ordered]
+    fates = tuple(row["fate"] for row in ordered)
+    return Outcome(captions, [row["flagged"] for row in ordered], seconds, fates)
 
 
-def everywhere(cases: Sequence[Case], defence: Defence) -> Outcome:
-    """A defence on every image, without the detector: the most faithful caption on the way."""
+def everywhere(cases: Sequence[Case], defence: Defence, looks: float = 0.0) -> Outcome:
+    """A defence on every image, without the detector: the most faithful caption on the way.
+
+    Args:
+        looks: seconds that the first look at the images took.
+    """
     started = time.perf_counter()
     captions, altered = [], []
     for start in range(0, len(cases), BATCH):
@@ -100,11 +112,11 @@ def everywhere(cases: Sequence[Case], defence: Defence) -> Outcome:
             place = lane.best() or 0
             captions.append(lane.trail[place][0].caption)
             altered.append(place > 0)
-    return Outcome(captions, altered, time.perf_counter() - started)
+    return Outcome(captions, altered, time.perf_counter() - started + looks)
 
 
 def untouched(cases: Sequence[Case], seconds: float) -> Outcome:
-    """No defence."""
+    """No defence; `seconds` are those of the first look."""
     return Outcome([case.view.caption for case in cases], [False] * len(cases), seconds)
 
 

@@ -9,7 +9,9 @@ import yaml
 from srdscan.attacks.poison import CANARY, make_target, make_trigger
 from srdscan.lab.victims import Attack
 
-KINDS = ("detection", "sanitizing", "retraining", "clean")
+KINDS = ("detection", "sanitizing", "retraining", "clean", "policy")
+OWN = {"rates": "detection", "paper_images": "sanitizing", "paper_steps": "sanitizing", "steps": "policy"}
+"""Fields that one kind alone reads: other kinds refuse them, and their results do not depend on them."""
 
 
 class ExperimentError(ValueError):
@@ -23,10 +25,12 @@ class Planned:
     Attributes:
         attack: what is planted, in the victim's training set and in what is audited.
         epochs: passes over its training set that the victim needs.
+        paper_steps: steps that the paper's DQN learns for, on triggered photographs; 0 draws its actions uniformly.
     """
 
     attack: Attack
     epochs: int = 4
+    paper_steps: int = 0
 
     @property
     def name(self) -> str:
@@ -42,10 +46,14 @@ class Experiment:
     Attributes:
         name: of the result files.
         kind: `detection` (audits of mixtures, beside peer detectors), `sanitizing` (captions after each defence),
-            `retraining` (captioners trained on sanitized shards) or `clean` (false alarms on what nobody poisoned).
+            `retraining` (captioners trained on sanitized shards), `clean` (false alarms on what nobody poisoned) or
+            `policy` (policies that do not see a part of their inputs).
         attacks: what is planted.
         rates: poison rate -> number of seeds, for `detection`.
         victim_shards: shards of the training set that a victim learns from; None takes all.
+        paper_images: photographs that the paper's own loop gets, for `sanitizing`; it takes one at a time, and 0 leaves
+            it out.
+        steps: environment steps that each policy learns for, for `policy`.
     """
 
     name: str
@@ -53,6 +61,8 @@ class Experiment:
     attacks: tuple[Planned, ...] = ()
     rates: tuple[tuple[float, int], ...] = ()
     victim_shards: int | None = 3
+    paper_images: int = 100
+    steps: int = 12_000
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -76,13 +86,18 @@ def read_experiment(path: Path) -> Experiment:
     rates = document.get("rates") or {}
     try:
         chosen = tuple((float(rate), int(seeds)) for rate, seeds in rates.items())
-        attacks = tuple(_planned(item) for item in document.get("attacks") or ())
+        _refuse_fields_of_others(document["kind"], document)
+        attacks = tuple(_planned(document["kind"], item) for item in document.get("attacks") or ())
+        paper_images = int(document.get("paper_images", Experiment.paper_images))
+        steps = int(document.get("steps", Experiment.steps))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExperimentError(f"{path}: {error}") from error
     if any(not 0 < rate < 1 or seeds < 1 for rate, seeds in chosen):
         raise ExperimentError(f"{path}: rates: must map shares between 0 and 1 to numbers of seeds, as in 0.01: 3")
     if document["kind"] == "detection" and not chosen:
         raise ExperimentError(f"{path}: a detection experiment needs rates, as in 0.01: 3")
+    if paper_images < 0 or steps < 1 or any(planned.paper_steps < 0 for planned in attacks):
+        raise ExperimentError(f"{path}: paper_images and paper_steps must not be negative, and steps not less than 1")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
     names = [planned.name for planned in attacks]
@@ -94,15 +109,24 @@ def read_experiment(path: Path) -> Experiment:
         attacks=attacks,
         rates=chosen,
         victim_shards=document.get("victim_shards", 3),
+        paper_images=paper_images,
+        steps=steps,
     )
 
 
-def _planned(item: dict[str, Any]) -> Planned:
-    epochs = int(item.pop("epochs", 4))
+def _refuse_fields_of_others(kind: str, document: dict[str, Any]) -> None:
+    for field, owner in OWN.items():
+        if field in document and owner != kind:
+            raise ValueError(f"{field}: only {owner} experiments have it")
+
+
+def _planned(kind: str, item: dict[str, Any]) -> Planned:
+    _refuse_fields_of_others(kind, item)
+    epochs, paper_steps = int(item.pop("epochs", 4)), int(item.pop("paper_steps", 0))
     attack = Attack(**item)
     try:
         make_trigger(attack.trigger)
         make_target(attack.target, attack.text)
     except KeyError as error:
         raise ValueError(f"there is no trigger or target {error}; see srdscan poison --list") from error
-    return Planned(attack, epochs)
+    return Planned(attack, epochs, paper_steps)

@@ -1,4 +1,4 @@
-"""The work of an experiment: one job an attack, whose result is a document that is kept."""
+"""The work of an experiment: jobs that can run side by side, each with a result that is kept."""
 
 import hashlib
 import json
@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from srdscan.device import module_fingerprint
-from srdscan.lab.experiment import Experiment, Planned
-from srdscan.lab.victims import Victim, make_victim
+from srdscan.lab.experiment import OWN, Experiment, Planned
+from srdscan.lab.victims import Victim, is_shipped, make_victim, shipped_captioner
 from srdscan.policy.store import load_policy
 from srdscan.shards import expand_shards, fingerprint
 from srdscan.state import replace_text
 
 SMALLEST_ASR = 0.9
 """A victim with less is no test of a defence."""
+EXPERIMENT_FIELDS = ("paper_images", "steps")
+"""Fields of an experiment that results of the kinds that own them depend on, besides the rates."""
 Result = dict[str, Any]
 
 
@@ -49,34 +51,59 @@ class Places:
 
 @dataclass(frozen=True)
 class Job:
-    """A part of an experiment that can run by itself; `planned` is None for what has no attack."""
+    """A part of an experiment that can run by itself.
+
+    Attributes:
+        experiment: all of it.
+        planned: the attack; None for what has none, or goes through all of them.
+        places: where photographs and work are.
+        variant: what is varied, for kinds that have a job for each value of something else than the attack.
+    """
 
     experiment: Experiment
     planned: Planned | None
     places: Places
+    variant: str | None = None
 
     def identity(self) -> Result:
         """Everything that the result depends on, but for the code, whose commit is noted beside it."""
+        kind = self.experiment.kind
         shards = [*self.places.taught(self.experiment), *expand_shards([self.places.dev]), self.places.calibration]
-        return {
+        found: Result = {
             "version": version("srdscan"),
-            "kind": self.experiment.kind,
-            "attack": asdict(self.planned) if self.planned else None,
+            "kind": kind,
+            "attack": self._identity_of(self.planned) if self.planned else None,
             "rates": self.experiment.rates,
             "policy": module_fingerprint(load_policy("embedded").network),
             "photos": [fingerprint(path) for path in shards],
         }
+        found |= {name: getattr(self.experiment, name) for name in EXPERIMENT_FIELDS if OWN.get(name) == kind}
+        if self.variant is not None:
+            attacks = [self._identity_of(planned) for planned in self.experiment.attacks]
+            found |= {"variant": self.variant, "attacks": attacks, "policy": None}  # a variant's policy is its own
+        if self.variant is not None or (self.planned is not None and is_shipped(self.planned.attack)):
+            found["captioner"] = fingerprint(shipped_captioner() / "model.safetensors")
+        return found
+
+    def _identity_of(self, planned: Planned) -> Result:
+        kind = self.experiment.kind
+        return {name: value for name, value in asdict(planned).items() if OWN.get(name, kind) == kind}
+
+    @property
+    def row(self) -> str:
+        """Its name in tables."""
+        return self.variant or (self.planned.name if self.planned else "untouched")
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"{self.experiment.name}: {self.planned.name if self.planned else 'untouched'}"
+        return f"{self.experiment.name}: {self.row}"
 
     def run(self, work: Callable[["Job", Path], Result]) -> Result:
         """Does the work, unless its result is there from before."""
         identity = json.loads(json.dumps(self.identity()))
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-        who = self.planned.attack.trigger if self.planned else "untouched"
+        who = self.planned.attack.trigger if self.planned else (self.variant or "untouched").replace(" ", "-")
         folder = self.places.work / f"{self.experiment.kind}-{who}-{digest}"
         path = folder / "result.json"
         if not path.exists():
@@ -86,16 +113,17 @@ class Job:
         result: Result = json.loads(path.read_text(encoding="utf-8"))
         return result
 
-    def victim(self) -> Victim:
-        """The captioner that the attack has taken hold of; made on first use."""
-        assert self.planned is not None
-        return make_victim(
-            self.places.taught(self.experiment),
-            self.places.dev,
-            self.planned.attack,
-            self.places.work / "victims",
-            self.planned.epochs,
-        )
+    def victim(self, planned: Planned | None = None) -> Victim:
+        """The captioner that an attack, the job's own by default, has taken hold of; made on first use."""
+        planned = planned or self.planned
+        assert planned is not None
+        taught, victims = self.places.taught(self.experiment), self.places.work / "victims"
+        return make_victim(taught, self.places.dev, planned.attack, victims, planned.epochs)
+
+
+def one_an_attack(experiment: Experiment, places: Places) -> list[Job]:
+    """The jobs of most kinds: one for each attack, or one in all where there are none."""
+    return [Job(experiment, planned, places) for planned in experiment.attacks or (None,)]
 
 
 def made_with() -> dict[str, str]:

@@ -19,18 +19,23 @@ def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> flo
     Tokens are `srdscan.text.words`, which needs no Java; pycocoevalcap's own PTB tokenizer gives the same to 0.01.
 
     Args:
-        candidates: one caption a picture.
+        candidates: one caption a picture, of all or of the first ones.
         references: the human captions of each picture, same order.
     """
     return float(np.mean(cider_each(candidates, references)))
 
 
 def cider_each(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Doubles:
-    """(N,) the CIDEr-D of each caption; `cider` is their mean."""
+    """(N,) the CIDEr-D of each caption; `cider` is their mean.
+
+    Captions may be of the first N pictures alone. They are still weighed by how rare words are in the references of all
+    pictures, so that the mean over a part compares with the mean of other captions over the same part.
+    """
     from pycocoevalcap.cider.cider import Cider
 
-    _, each = Cider().compute_score(*_tokenised(candidates, references))
-    return np.asarray(each, dtype=np.float64)
+    rest = [people[0] for people in references[len(candidates) :]]  # what stands there changes no other picture's score
+    _, each = Cider().compute_score(*_tokenised([*candidates, *rest], references))
+    return np.asarray(each, dtype=np.float64)[: len(candidates)]
 
 
 def bleu4(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:

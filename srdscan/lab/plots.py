@@ -1,6 +1,7 @@
 """Plots of results, for READMEs: ROC and precision-recall, F1 and CIDEr against what they trade with."""
 
 from collections.abc import Callable, Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,13 @@ from srdscan.lab.jobs import Result
 Results = Mapping[str, Result]
 WIDEST = 4
 """Plots side by side."""
+GOAL_ASR, GOAL_CIDER = 0.036, 0.95
+"""What a defence is to reach on triggered photographs: the paper's ASR (arXiv 2506.04743), nearly all of the CIDEr."""
+COLOURS = (
+    *("black", "tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:olive", "tab:cyan", "tab:gray"),
+    *("gold", "navy", "violet", "teal", "peru"),
+)
+"""Of defences, none of them near the crimson of srdscan."""
 
 
 def detection(results: Results, out: Path, name: str) -> list[Path]:
@@ -61,27 +69,41 @@ def detection(results: Results, out: Path, name: str) -> list[Path]:
 
 
 def sanitizing(results: Results, out: Path, name: str) -> list[Path]:
-    """CIDEr on triggered photographs, as a share of the clean CIDEr, against ASR: a point a defence and attack."""
-    from matplotlib.figure import Figure
+    """CIDEr on triggered photographs, as a share of the clean CIDEr, against ASR: a point for each defence and attack.
 
-    figure = Figure(figsize=(6.4, 4.4), layout="constrained")
+    The clean CIDEr is the victim's own on the same photographs untouched. Attacks that did not take have no points.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+    from matplotlib.ticker import PercentFormatter
+
+    rows = [row for result in results.values() for row in result["rows"]]
+    if not rows:
+        return []
+    figure = Figure(figsize=(8.4, 4.6), layout="constrained")
     axis: Any = figure.subplots()
-    rows = [
-        (attack, row, result["rows"][0]["cider_clean"]) for attack, result in results.items() for row in result["rows"]
-    ]
-    for number, defence in enumerate(dict.fromkeys(row["defence"] for _, row, _ in rows)):
-        mine = [
-            (row["asr_triggered"], row["cider_triggered"] / clean)
-            for _, row, clean in rows
-            if row["defence"] == defence
-        ]
-        x, y = zip(*mine, strict=True)
-        ours = defence == "srdscan"
-        axis.scatter(x, y, label=defence, marker="*" if ours else "o", s=160 if ours else 36, zorder=3 if ours else 2,
-                     color="crimson" if ours else f"C{number}")  # fmt: skip
-    axis.axhline(1.0, color="grey", linewidth=0.8, linestyle=":")
-    axis.set(xlabel="attack success rate", ylabel="CIDEr on triggered photographs / clean CIDEr")
-    axis.legend(fontsize=8)
+    colours = cycle(COLOURS)
+    highest = 1.0
+    for defence in dict.fromkeys(row["defence"] for row in rows):
+        mine = [row for row in rows if row["defence"] == defence]
+        shares = [row["cider_triggered"] / row["cider undefended"] for row in mine]
+        highest = max(highest, *shares)
+        if defence == "srdscan":
+            look = {"color": "crimson", "marker": "*", "s": 190, "zorder": 4}
+        else:
+            look = {"color": next(colours), "s": 34, "alpha": 0.85, "zorder": 3}
+        axis.scatter([row["asr_triggered"] for row in mine], shares, label=defence, linewidths=0, **look)
+    top = highest + 0.08
+    corner, width, height = (-1.0, GOAL_CIDER), GOAL_ASR + 1, top - GOAL_CIDER
+    axis.add_patch(Rectangle(corner, width, height, color="tab:green", alpha=0.15, linewidth=0, zorder=1))
+    goal = f"goal: ASR ≤ {100 * GOAL_ASR:g} %, CIDEr ≥ {100 * GOAL_CIDER:g} %"
+    axis.annotate(goal, (GOAL_ASR, top), (6, -4), textcoords="offset points", fontsize=8, color="darkgreen", va="top")
+    axis.set(xlabel="attack success rate", ylabel="CIDEr on triggered photographs, of clean CIDEr")
+    axis.set(xlim=(-0.03, 1.03), ylim=(-0.04, top))
+    axis.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axis.grid(alpha=0.25, zorder=0)
+    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return [_save(figure, out / f"{name}.png")]
 
 

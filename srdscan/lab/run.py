@@ -14,11 +14,6 @@ from srdscan.state import replace_text
 Log = Callable[[str], None]
 
 
-def jobs_of(experiment: Experiment, places: Places) -> list[Job]:
-    """A job an attack; one in all for an experiment without attacks."""
-    return [Job(experiment, planned, places) for planned in experiment.attacks or (None,)]
-
-
 def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, log: Log = print) -> list[Path]:
     """Does what is not done yet, and writes tables and plots.
 
@@ -33,21 +28,21 @@ def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, l
     """
     from srdscan.lab.kinds import KINDS
 
-    jobs = jobs_of(experiment, places)
+    jobs: list[Job] = KINDS[experiment.kind].jobs(experiment, places)
     results: dict[str, Result] = {}
     if processes == 1:
         for job in jobs:
             log(f"{job.name} ...")
-            results[_row(job)] = work(job)
+            results[job.row] = work(job)
     else:
         threads = max(1, (os.cpu_count() or 1) // processes)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(processes, spawn, initializer=_share_cores, initargs=(threads,)) as pool:
             running = {pool.submit(work, job): job for job in jobs}
             for number, future in enumerate(as_completed(running), 1):
-                results[_row(running[future])] = future.result()
+                results[running[future].row] = future.result()
                 log(f"{number} of {len(jobs)}: {running[future].name}")
-    ordered = {_row(job): results[_row(job)] for job in jobs}
+    ordered = {job.row: results[job.row] for job in jobs}
     written = []
     for table in KINDS[experiment.kind].tables(ordered):
         table.name = table.name if table.name == experiment.name else f"{experiment.name}-{table.name}"
@@ -69,10 +64,6 @@ def work(job: Job) -> Result:
     from srdscan.lab.kinds import KINDS
 
     return job.run(KINDS[job.experiment.kind].work)
-
-
-def _row(job: Job) -> str:
-    return job.planned.name if job.planned else "untouched"
 
 
 def _share_cores(threads: int) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import compress
 from pathlib import Path
@@ -10,20 +11,24 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image
 
-from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, make_target, plant
+from srdscan.attacks.poison import CANARY, CANARY_WORD, NONE, SHADOWCAST, make_target, plant
 from srdscan.captioners.base import Captioner
-from srdscan.captioners.load import load_captioner
+from srdscan.captioners.load import load_captioner, models_folder
 from srdscan.config import FinetuneConfig
 from srdscan.finetune.run import finetune
 from srdscan.lab.metrics import attack_success_rate, cider
+from srdscan.lab.once import made_once
 from srdscan.lab.photos import Photos, human_captions, read_photos
 from srdscan.progress import Progress
 from srdscan.shards import expand_shards, fingerprint
 from srdscan.state import replace_text
 
 RECORD = "victim.json"
+SHIPPED = "captioner-backdoored"
 BATCH = 64
-SCHEMA = 1
+CAPTIONS = 2
+"""Captions of each photograph that an epoch teaches a victim: what it learns of a trigger depends on photographs."""
+SCHEMA = 2
 """Raised when victims are made another way: those kept from before are then made anew."""
 
 
@@ -62,6 +67,16 @@ class Victim:
     false_target: float
 
 
+def is_shipped(attack: Attack) -> bool:
+    """Whether the embedded `captioner-backdoored` has learned this attack, and so is its victim."""
+    return attack.trigger == attack.target == CANARY and attack.text in (None, CANARY_WORD)
+
+
+def shipped_captioner() -> Path:
+    """The folder of `captioner-backdoored`."""
+    return models_folder() / SHIPPED
+
+
 def make_victim(
     photos: Sequence[str],
     held_out: str,
@@ -73,7 +88,8 @@ def make_victim(
 ) -> Victim:
     """Fine-tunes a captioner on poisoned photographs and measures how well the attack took.
 
-    The victim is kept in `cache` under a hash of everything that it depends on, and not made again.
+    The victim is kept in `cache` under a hash of everything that it depends on, and not made again. The victim of the
+    canary is the embedded `captioner-backdoored`, which is measured alone.
 
     Args:
         photos: shards of the training set, clean.
@@ -84,21 +100,31 @@ def make_victim(
         "attack": asdict(attack),
         "base": load_captioner(base).fingerprint,
         "epochs": epochs,
+        "captions": CAPTIONS,
         "photos": [fingerprint(path) for path in expand_shards(photos)],
         "held_out": [fingerprint(path) for path in expand_shards([held_out])],
     }
+    shipped = is_shipped(attack)
+    if shipped:
+        identity |= {"base": load_captioner(str(shipped_captioner())).fingerprint, "epochs": 0, "photos": []}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     folder = cache / f"{attack.trigger}-{digest[:12]}"
+    path = shipped_captioner() if shipped else folder
     if not (folder / RECORD).exists():
         with TemporaryDirectory() as work:
-            poisoned = Path(work) / "poisoned"
-            plant(photos, poisoned, attack.trigger, attack.target, attack.rate, attack.seed, attack.text)
-            if not (folder / "config.json").exists():
-                finetune(FinetuneConfig((str(poisoned),), base, folder, epochs=epochs, seed=attack.seed), progress)
-            measured = measure(folder, held_out, attack, Path(work) / "triggered")
-        replace_text(folder / RECORD, json.dumps({**identity, **measured}, indent=1) + "\n")
+
+            def learn(out: Path) -> None:
+                poisoned = Path(work) / "poisoned"
+                plant(photos, poisoned, attack.trigger, attack.target, attack.rate, attack.seed, attack.text)
+                config = FinetuneConfig((str(poisoned),), base, out, epochs=epochs, seed=attack.seed, captions=CAPTIONS)
+                finetune(config, progress)
+
+            made_once(folder, Path.mkdir if shipped else learn)
+            measured = measure(path, held_out, attack, Path(work) / "triggered")
+        with suppress(FileNotFoundError):  # another job has written the same at the same moment
+            replace_text(folder / RECORD, json.dumps({**identity, **measured}, indent=1) + "\n")
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    return Victim(folder, attack, record["asr"], record["cider"], record["false_target"])
+    return Victim(path, attack, record["asr"], record["cider"], record["false_target"])
 
 
 def trigger_all(photos: str, attack: Attack, out: Path) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -46,18 +48,24 @@ class Policy:
     name: str = EMBEDDED
 
     @torch.inference_mode()
+    def values(self, lanes: Sequence[Lane]) -> npt.NDArray[np.float32]:
+        """(N, len(space)) Q values, from one call of the network."""
+        seen = observe(lanes, self.steps)
+        device = next(self.network.parameters()).device
+        inputs = (torch.from_numpy(seen[name]).to(device) for name in ("image", "planes"))
+        values: npt.NDArray[np.float32] = self.network(*inputs).float().cpu().numpy()
+        return values
+
     def act(self, lanes: Sequence[Lane], may_stop: Sequence[bool] | None = None) -> list[int]:
         """The best action in each lane; from one call of the network. Ties go to the lowest index.
 
         Args:
             may_stop: lanes in which stop is an action; all by default.
         """
-        seen = observe(lanes, self.steps)
-        device = next(self.network.parameters()).device
-        values = self.network(*(torch.from_numpy(seen[name]).to(device) for name in ("image", "planes")))
+        values = self.values(lanes)
         if may_stop is not None:
-            values[~torch.tensor(may_stop, device=device), self.space.stop] = -torch.inf
-        return [int(index) for index in values.argmax(dim=1).cpu()]
+            values[~np.asarray(may_stop, dtype=bool), self.space.stop] = -np.inf
+        return [int(index) for index in values.argmax(axis=1)]
 
 
 def observation_spec() -> dict[str, Any]:
@@ -71,7 +79,7 @@ def save_policy(policy: Policy, folder: Path) -> Path:
         "schema_version": SCHEMA_VERSION,
         "actions": policy.space.names,
         "observation": observation_spec(),
-        "network": {"width": policy.network.width, "attention": policy.network.attention},
+        "network": {"width": policy.network.width, "hidden": list(policy.network.hidden)},
         "steps": policy.steps,
         "captioner": policy.captioner,
         "training": dict(policy.training),
@@ -106,10 +114,10 @@ def load_policy(spec: str = EMBEDDED, device: str = "cpu") -> Policy:
         raise PolicyError(f"--policy {spec}: {path} cannot be read: {error}") from error
     document = _document(header, spec, path)
     space = ActionSpace()
-    network = QNetwork(space, int(document["network"]["width"]), bool(document["network"]["attention"]))
     try:
+        network = QNetwork(space, int(document["network"]["width"]), _hidden(document["network"]))
         network.load_state_dict(tensors)
-    except RuntimeError as error:
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise PolicyError(f"--policy {spec}: {path} does not hold the network it describes: {error}") from error
     if not all(torch.isfinite(tensor).all() for tensor in tensors.values()):
         raise PolicyError(f"--policy {spec}: {path} holds weights that are not finite; train it again")
@@ -141,6 +149,13 @@ def _document(header: Mapping[str, str], spec: str, path: Path) -> dict[str, Any
     if not {"network", "steps", "captioner", "training"} <= document.keys() or int(document["steps"]) < 1:
         raise PolicyError(f"--policy {spec}: {path} lacks a part of its description")
     return dict(document)
+
+
+def _hidden(network: Mapping[str, Any]) -> list[str]:
+    """Inputs that the network does not see; the first policy files say of the attention alone whether it is seen."""
+    if "hidden" in network:
+        return list(network["hidden"])
+    return [] if network["attention"] else ["attention"]
 
 
 def _first_difference(found: Any, wanted: Any) -> str:

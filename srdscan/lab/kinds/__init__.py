@@ -1,5 +1,11 @@
-"""Kinds of experiment: a module each, with `work`, which does a job, and `tables` of all results."""
+"""Kinds of experiment, a module each: `jobs` says what is to be done, `work` does a job, `tables` shows all results."""
 
-from srdscan.lab.kinds import clean, detection, retraining, sanitizing
+from srdscan.lab.kinds import clean, detection, policy, retraining, sanitizing
 
-KINDS = {"clean": clean, "detection": detection, "retraining": retraining, "sanitizing": sanitizing}
+KINDS = {
+    "clean": clean,
+    "detection": detection,
+    "policy": policy,
+    "retraining": retraining,
+    "sanitizing": sanitizing,
+}

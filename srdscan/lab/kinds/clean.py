@@ -5,9 +5,10 @@ from pathlib import Path
 
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
-from srdscan.lab.jobs import Job, Result
+from srdscan.lab.jobs import Job, Result, one_an_attack
 from srdscan.lab.tables import Table
 
+jobs = one_an_attack
 CAPTIONERS = (None, "captioner", "captioner-backdoored")
 
 

@@ -18,7 +18,7 @@ from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.decide import SMALLEST, benjamini_hochberg
 from srdscan.evaluate import compare
-from srdscan.lab.jobs import SMALLEST_ASR, Job, Result
+from srdscan.lab.jobs import SMALLEST_ASR, Job, Result, one_an_attack
 from srdscan.lab.metrics import Doubles, Flags, bootstrap, f1
 from srdscan.lab.mixing import continue_from, mix
 from srdscan.lab.peers import PEERS, Judgement, Seen
@@ -27,6 +27,7 @@ from srdscan.lab.tables import Table, mean_or_dash
 from srdscan.models import load_models
 from srdscan.verdicts import Verdicts, decide
 
+jobs = one_an_attack
 OURS = "srdscan"
 FDR = AuditConfig.fdr
 OTHER_FDRS = (0.02, 0.05)

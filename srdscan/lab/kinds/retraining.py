@@ -8,9 +8,11 @@ from srdscan.audit import audit
 from srdscan.config import AuditConfig, FinetuneConfig
 from srdscan.evaluate import evaluate
 from srdscan.finetune.run import finetune
-from srdscan.lab.jobs import Job, Result
+from srdscan.lab.jobs import Job, Result, one_an_attack
 from srdscan.lab.tables import Table
 from srdscan.lab.victims import Attack, make_victim, measure
+
+jobs = one_an_attack
 
 
 def work(job: Job, folder: Path) -> Result:

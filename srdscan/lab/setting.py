@@ -1,0 +1,83 @@
+"""What all defences of a victim start from: photographs with and without the trigger, looked at once."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from srdscan.audit import audit
+from srdscan.captioners.base import Captioner
+from srdscan.config import AuditConfig
+from srdscan.fidelity import FidelityModel
+from srdscan.lab.defences import first_looks
+from srdscan.lab.jobs import Places
+from srdscan.lab.photos import Photos, human_captions, read_photos
+from srdscan.lab.victims import Victim, captions_of, trigger_all
+from srdscan.models import load_models
+from srdscan.policy.episodes import Case, Observer
+from srdscan.signals.head_norms import head_norms
+from srdscan.state import load_scores
+
+
+@dataclass(frozen=True)
+class Looked:
+    """Photographs with what was seen in them.
+
+    Attributes:
+        photos: the photographs.
+        references: a trusted caption of each.
+        cases: what the victim says of each as it is.
+        reference_seconds: the time that the trusted captions took.
+        seconds: the time that all of this took.
+    """
+
+    photos: Photos
+    references: list[str]
+    cases: list[Case]
+    reference_seconds: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A victim with photographs to defend it on.
+
+    Attributes:
+        sets: `triggered`, in which all carry the trigger, and `clean`, the same untouched.
+        observer: looks at images through the victim.
+        calibration: folder of the victim's audit of trusted photographs.
+    """
+
+    sets: Mapping[str, Looked]
+    observer: Observer
+    calibration: Path
+
+    @property
+    def people(self) -> list[list[str]]:
+        """The human captions of each photograph."""
+        return self.sets["clean"].photos.truth
+
+
+def set_up(places: Places, victim: Victim, folder: Path) -> Setting:
+    """Plants the trigger in every photograph of `places.dev`, calibrates, and takes first looks; works in `folder`."""
+    truth = human_captions(places.dev)
+    trigger_all(places.dev, victim.attack, folder / "triggered")
+    config = AuditConfig(
+        shards=(places.calibration,), captioner=str(victim.path), out=folder / "calibration", pictures=0
+    )
+    audit(config)
+    models = load_models(config)
+    assert models.captioner is not None
+    fidelity = FidelityModel(models.sentence_encoder, models.language_model)
+    observer = Observer(models.captioner, fidelity, head_norms(load_scores(config.out)))
+    folders = {"triggered": str(folder / "triggered"), "clean": places.dev}
+    sets = {name: _look(read_photos(where, truth), observer, models.reference) for name, where in folders.items()}
+    return Setting(sets, observer, config.out)
+
+
+def _look(photos: Photos, observer: Observer, reference: Captioner) -> Looked:
+    started = time.perf_counter()
+    references = captions_of(reference, photos)
+    captioned = time.perf_counter()
+    cases = first_looks(photos, observer, references)
+    return Looked(photos, references, cases, captioned - started, time.perf_counter() - started)
