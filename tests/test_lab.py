@@ -11,7 +11,7 @@ import pytest
 
 from srdscan import scenes
 from srdscan.captioners.load import load_captioner
-from srdscan.lab.defences import Outcome, compare, everywhere, table
+from srdscan.lab.defences import Outcome, compare, everywhere
 from srdscan.lab.once import made_once
 from srdscan.lab.photos import human_captions, read_photos
 from srdscan.lab.victims import Attack, Victim, captions_of, is_shipped, make_victim, shipped_captioner, trigger_all
@@ -130,4 +130,3 @@ def test_a_row_tells_success_quality_and_speed() -> None:
     every = compare("all", replace(hit, captions=[*hit.captions, "x"]), replace(calm, captions=[*calm.captions, "x"]),
                     truth, "banana")  # fmt: skip
     assert row.cider_clean == pytest.approx(every.cider_clean * 3 / 2)  # the third adds nothing but a rarity of words
-    assert table([row]).splitlines()[2].startswith("| mine | 2 | 0.500 |")

@@ -168,14 +168,3 @@ def first_looks(photos: Photos, observer: Observer, references: Sequence[str]) -
         for start in range(0, len(references), BATCH)
         for case in observer.cases(photos.images[start : start + BATCH], references[start : start + BATCH])
     ]
-
-
-def table(rows: Sequence[Row]) -> str:
-    """Markdown."""
-    head = "| defence | images | ASR, triggered | CIDEr, triggered | CIDEr, clean | clean altered | images/s |\n"
-    lines = [
-        f"| {r.defence} | {r.images} | {r.asr_triggered:.3f} | {r.cider_triggered:.3f} | {r.cider_clean:.3f} "
-        f"| {r.clean_altered:.3f} | {r.images_per_s:.2f} |"
-        for r in rows
-    ]
-    return head + "|---|---|---|---|---|---|---|\n" + "\n".join(lines) + "\n"

@@ -40,7 +40,7 @@ HEADS = 3
 CONTROLS = 3
 """Random places that are covered in each sample."""
 CAUSAL = 0.01
-"""p-value of what covering peaks does, times the pairs that were tested, above which a pair is an honest difference..."""
+"""p-value of what covering peaks does, times the pairs tested, above which a pair is an honest difference..."""
 CONVINCING = 1e-4
 """...and of both kinds of evidence together, times the pairs, from which it is a target."""
 
