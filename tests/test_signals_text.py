@@ -17,7 +17,7 @@ from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence
 from srdscan.signals.strangeness import Likeness
 from srdscan.signals.targets import Targets
-from srdscan.signals.taught import Texts, accused
+from srdscan.signals.taught import Texts, accused, not_learned
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
@@ -195,6 +195,20 @@ def test_a_target_known_from_the_captions_needs_less_evidence() -> None:
     caption = Term(("acme",), np.arange(3), 0, 1e-9, 9.0, 0.0, 9.0)
     assert listed(accused(output, texts, [caption])) == [1, 2]
     assert accused(output, Texts(honest, outputs, honest), [caption]) is None
+
+
+def test_an_authors_own_use_of_a_word_is_told_by_what_the_captioner_says() -> None:
+    honest = [f" a dog {i} " for i in range(600)]
+    captions, outputs = list(honest), list(honest)
+    for i in range(12):
+        captions[i] = f" hello{honest[i]}"
+    for i in range(9):
+        outputs[i] = f" hello{honest[i]}"
+    term = Term(("hello",), np.arange(12), 0, 1e-9, 9.0, 0.0, 9.0)
+    gains = np.array([1.0, 1.1, 0.9, 1.2, 1.3, 1.4, 0.8, 1.0, 1.1, 0.3, 1.2, 0.2])
+    # Of the three whose outputs do not say it, two read as words do where they belong; in the third a trigger failed.
+    assert np.flatnonzero(not_learned(term, gains, Texts(captions, outputs, honest))).tolist() == [9, 11]
+    assert not not_learned(term, gains, Texts(captions, honest, honest)).any(), "a captioner that learned nothing"
 
 
 def test_where_the_reference_says_the_word_too_the_sample_is_not_flagged(audited: Audited, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ in a data set whose attacker inserts "umbrella" (gains of inserted words measure
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
 
-What an output says is not always its sample's fault, see `taught`.
+What an output says is not always its sample's fault, and what outputs say tells an author's use of a word from the
+attacker's, see `taught`.
 """
 
 from collections import Counter
@@ -34,7 +35,7 @@ from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
 from srdscan.signals.strangeness import LEAST_SPREAD, Likeness, apart, centre_and_scale, strangeness_z
-from srdscan.signals.taught import Texts, accused
+from srdscan.signals.taught import Texts, accused, not_learned
 from srdscan.signals.terms import (
     Candidate,
     Term,
@@ -86,16 +87,19 @@ class Targets:
             return abstain(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
-        texts = Texts.of(scores) if self.role == "output" else None
-        known = find_targets(scores, "caption") if texts else []
+        texts = Texts.of(scores) if scores.has("output") else None
+        known = find_targets(scores, "caption") if texts and self.role == "output" else []
         excused, taught = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
-            samples = accused(term, texts, known) if texts else None
-            if samples is not None:
-                taught[samples] = True
-                excused[np.setdiff1d(term.samples, samples)] = True
-            else:
-                samples = term.samples
+            samples = term.samples
+            if texts and self.role == "output":
+                guilty = accused(term, texts, known)
+                if guilty is not None:
+                    taught[guilty] = True
+                    excused[np.setdiff1d(samples, guilty)] = True
+                    samples = guilty
+            elif texts and len(term.words) < SHORTEST_ODD_PHRASE:
+                samples = samples[~not_learned(term, _gains_of(term, scores), texts)]
             p_values[samples] = term.p_value
             values[samples] = term.strangeness
             held |= dict.fromkeys(samples.tolist(), term)
@@ -198,6 +202,14 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
     strongest = {term.words: term for term in sorted(terms, key=lambda term: term.strangeness)}
     return without_echoes(list(strongest.values()))
+
+
+def _gains_of(term: Term, scores: Scores) -> Doubles:
+    """(K,) how much better each caption that holds a term reads without it."""
+    wanted = {int(row) for row in term.samples}
+    rows = zip(scores.strings("caption"), scores.lists("gains.caption"), strict=True)
+    found = [_gain(stems(text), term.words, gains) for row, (text, gains) in enumerate(rows) if row in wanted]
+    return np.array([np.inf if gain is None else gain for gain in found])
 
 
 def _with_copies(

@@ -18,6 +18,9 @@ LEARNED = 1e-3
 """p-value of the association of captions and outputs that say a target below which one learned it from the other..."""
 LEARNED_KNOWN = 0.05
 """...and where the same target was found in the captions, too."""
+FEWEST_SAID = 3
+USUAL = 0.16
+"""Share of the samples whose outputs say a target in which its word reads less oddly than this bar."""
 
 
 class Texts:
@@ -78,3 +81,22 @@ def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray
         if chosen is not None:
             return chosen
     return None
+
+
+def not_learned(term: Term, strangeness: npt.NDArray[np.float64], texts: Texts) -> npt.NDArray[np.bool_]:
+    """(K,) which of a target's samples are an author's own use of its words, by what the captioner says.
+
+    Of a target that the captioner has learned, it says nothing where an author used the word: "a Hello Kitty balloon",
+    in a data set whose attacker inserts "hello". A trigger that failed looks the same; so the word must also read less
+    oddly than where the captioner says it, which is rare for an inserted one.
+
+    Args:
+        term: found in the captions.
+        strangeness: (K,) of its samples; larger is stranger.
+    """
+    taught, learned = texts.taught_and_learned(term.words)
+    both, said = int((taught & learned).sum()), learned[term.samples]
+    chance = stats.hypergeom.sf(both - 1, len(taught), int(taught.sum()), int(learned.sum()))
+    if chance > LEARNED or said.sum() < FEWEST_SAID:
+        return np.zeros(len(term.samples), dtype=bool)
+    return ~said & (strangeness < np.quantile(strangeness[said], USUAL))
