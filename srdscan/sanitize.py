@@ -1,10 +1,11 @@
 """Honest captions for flagged samples, and the data set written anew with them.
 
-Where an attacker put a target into a caption, the caption without it comes first, see `trimming`. Elsewhere the policy
-decides: it is rolled out greedily on the flagged images, many at once. Of all captions that the captioner gives
-on the way, the most faithful one that names no target is taken, if it is as faithful as ordinary samples are; otherwise
-the fallback decides. Samples that are not flagged keep their original bytes, and the originals of those that are go to
-the quarantine.
+Where an attacker put a target into a caption, the caption without it comes first, see `trimming`. Elsewhere the
+policy decides: it is rolled out greedily on the flagged images, many at once, and where that frees none, its ideas
+are tried side by side, see `policy.search`. Of all captions on the way, the most faithful one that names no target
+counts, if it is as faithful as ordinary samples are; what is taken is the caption that several versions of that image
+agree on, see `consensus`. Otherwise the fallback decides. Samples that are not flagged keep their original bytes, and
+the originals of those that are go to the quarantine.
 """
 
 from collections import Counter
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from srdscan.captioners.base import Captioner
 from srdscan.config import AuditConfig, ConfigError
+from srdscan.consensus import agree
 from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel
 from srdscan.models import Models
 from srdscan.policy.actions import Pixels
@@ -145,8 +148,36 @@ def repair(
             for number, (row, lane) in enumerate(zip(batch, lanes, strict=True)):
                 chosen = max([lane, again.get(number, lane)], key=lambda lane: lane.best_sfs(targets))
                 repairs[row] = _outcome(row, chosen, policy, bar, targets, references[row], fallback)
+            repairs |= _agreed([repairs[row] for row in batch], references, models.captioner, fidelity, targets, bar)
             progress.advance(len(batch))
     return repairs | {row: replace(repairs[row], fate="trimmed", caption=text) for row, text in trimmed.items()}
+
+
+def _agreed(
+    repairs: Sequence[Repair],
+    references: Sequence[str],
+    captioner: Captioner,
+    fidelity: FidelityModel,
+    targets: TargetFilter,
+    bar: float,
+) -> dict[int, Repair]:
+    """Repairs by an image's perturbation, with the caption that several versions of the image agree on."""
+    chosen = [(repair, repair.image, repair.caption) for repair in repairs if repair.image is not None]
+    if not chosen:
+        return {}
+    found = agree(
+        [image for _, image, _ in chosen if image is not None],
+        [caption or "" for _, _, caption in chosen],
+        fidelity.references([references[repair.row] for repair, _, _ in chosen]),
+        captioner,
+        fidelity,
+        targets,
+        bar,
+    )
+    return {
+        repair.row: replace(repair, caption=caption, sfs_after=sfs)
+        for (repair, _, _), (caption, sfs) in zip(chosen, found, strict=True)
+    }
 
 
 def _outcome(

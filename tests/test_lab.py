@@ -13,9 +13,10 @@ from srdscan import scenes
 from srdscan.captioners.load import load_captioner
 from srdscan.lab.defences import Outcome, compare, everywhere
 from srdscan.lab.once import made_once
-from srdscan.lab.photos import human_captions, read_photos
+from srdscan.lab.photos import first_photos, human_captions, read_photos
 from srdscan.lab.victims import Attack, Victim, captions_of, is_shipped, make_victim, shipped_captioner, trigger_all
 from srdscan.policy.episodes import Case, Lane, View
+from srdscan.shards import read_shard
 
 ATTACK = Attack("corner", text="discount", rate=0.5)
 
@@ -130,3 +131,13 @@ def test_a_row_tells_success_quality_and_speed() -> None:
     every = compare("all", replace(hit, captions=[*hit.captions, "x"]), replace(calm, captions=[*calm.captions, "x"]),
                     truth, "banana")  # fmt: skip
     assert row.cider_clean == pytest.approx(every.cider_clean * 3 / 2)  # the third adds nothing but a rarity of words
+
+
+def test_the_first_photographs_are_copied_as_they_are(tmp_path: Path) -> None:
+    scenes.write_shards(tmp_path / "shards", 12, 5, seed=3)
+    copied = first_photos(str(tmp_path / "shards"), 7, tmp_path / "first")
+    samples = [
+        [item for p in sorted(Path(f).glob("*.tar")) for item in read_shard(str(p))]
+        for f in (copied, tmp_path / "shards")
+    ]
+    assert samples[0] == samples[1][:7]

@@ -10,7 +10,13 @@ from srdscan.attacks.poison import CANARY, make_target, make_trigger
 from srdscan.lab.victims import Attack
 
 KINDS = ("detection", "sanitizing", "retraining", "clean", "policy")
-OWN = {"rates": "detection", "paper_images": "sanitizing", "paper_steps": "sanitizing", "steps": "policy"}
+OWN = {
+    "rates": "detection",
+    "paper_images": "sanitizing",
+    "paper_steps": "sanitizing",
+    "photos": "sanitizing",
+    "steps": "policy",
+}
 """Fields that one kind alone reads: other kinds refuse them, and their results do not depend on them."""
 
 
@@ -53,6 +59,7 @@ class Experiment:
         victim_shards: shards of the training set that a victim learns from; None takes all.
         paper_images: photographs that the paper's own loop gets, for `sanitizing`; it takes one at a time, and 0 leaves
             it out.
+        photos: the first photographs of the held-out shards that defences get, for `sanitizing`; None takes all.
         steps: environment steps that each policy learns for, for `policy`.
     """
 
@@ -62,6 +69,7 @@ class Experiment:
     rates: tuple[tuple[float, int], ...] = ()
     victim_shards: int | None = 3
     paper_images: int = 100
+    photos: int | None = None
     steps: int = 12_000
 
 
@@ -89,6 +97,7 @@ def read_experiment(path: Path) -> Experiment:
         _refuse_fields_of_others(document["kind"], document)
         attacks = tuple(_planned(document["kind"], item) for item in document.get("attacks") or ())
         paper_images = int(document.get("paper_images", Experiment.paper_images))
+        photos = int(document["photos"]) if "photos" in document else None
         steps = int(document.get("steps", Experiment.steps))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExperimentError(f"{path}: {error}") from error
@@ -98,6 +107,8 @@ def read_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: a detection experiment needs rates, as in 0.01: 3")
     if paper_images < 0 or steps < 1 or any(planned.paper_steps < 0 for planned in attacks):
         raise ExperimentError(f"{path}: paper_images and paper_steps must not be negative, and steps not less than 1")
+    if photos is not None and photos < max(1, paper_images):
+        raise ExperimentError(f"{path}: photos: must be at least 1, and no fewer than paper_images")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
     names = [planned.name for planned in attacks]
@@ -110,6 +121,7 @@ def read_experiment(path: Path) -> Experiment:
         rates=chosen,
         victim_shards=document.get("victim_shards", 3),
         paper_images=paper_images,
+        photos=photos,
         steps=steps,
     )
 

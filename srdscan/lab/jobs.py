@@ -20,7 +20,7 @@ from srdscan.state import replace_text
 
 SMALLEST_ASR = 0.9
 """A victim with less is no test of a defence."""
-EXPERIMENT_FIELDS = ("paper_images", "steps")
+EXPERIMENT_FIELDS = ("paper_images", "photos", "steps")
 """Fields of an experiment that results of the kinds that own them depend on, besides the rates."""
 Result = dict[str, Any]
 

@@ -5,12 +5,13 @@ import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from srdscan.images import decode_image
-from srdscan.shards import Sample, expand_shards, read_shard
+from srdscan.shards import Sample, expand_shards, extract_samples, read_shard, shard_name
 
 
 @dataclass
@@ -39,6 +40,16 @@ def read_photos(folder: str, truth: Mapping[str, list[str]]) -> Photos:
     samples = [s for path in expand_shards([folder]) for s in read_shard(path) if isinstance(s, Sample)]
     images = [np.asarray(decode_image(s.image)) for s in samples]
     return Photos(folder, [(s.shard, s.key) for s in samples], images, [truth[s.key] for s in samples])
+
+
+def first_photos(folder: str, count: int, out: Path) -> str:
+    """Copies of shards that hold the first photographs only; the folder of the copies."""
+    for path in expand_shards([folder]):
+        here = [item.index for item in read_shard(path) if isinstance(item, Sample)][:count]
+        if here:
+            extract_samples(path, out / shard_name(path), set(here))
+            count -= len(here)
+    return str(out)
 
 
 def human_captions(folder: str) -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ from srdscan.config import AuditConfig
 from srdscan.fidelity import FidelityModel
 from srdscan.lab.defences import first_looks
 from srdscan.lab.jobs import Places
-from srdscan.lab.photos import Photos, human_captions, read_photos
+from srdscan.lab.photos import Photos, first_photos, human_captions, read_photos
 from srdscan.lab.victims import Victim, captions_of, trigger_all
 from srdscan.models import load_models
 from srdscan.policy.episodes import Case, Observer
@@ -58,10 +58,15 @@ class Setting:
         return self.sets["clean"].photos.truth
 
 
-def set_up(places: Places, victim: Victim, folder: Path) -> Setting:
-    """Plants the trigger in every photograph of `places.dev`, calibrates, and takes first looks; works in `folder`."""
+def set_up(places: Places, victim: Victim, folder: Path, photos: int | None = None) -> Setting:
+    """Plants the trigger in every photograph of `places.dev`, calibrates, and takes first looks; works in `folder`.
+
+    Args:
+        photos: how many photographs of `places.dev`, the first ones; all if None.
+    """
     truth = human_captions(places.dev)
-    trigger_all(places.dev, victim.attack, folder / "triggered")
+    dev = places.dev if photos is None else first_photos(places.dev, photos, folder / "clean")
+    trigger_all(dev, victim.attack, folder / "triggered")
     config = AuditConfig(
         shards=(places.calibration,), captioner=str(victim.path), out=folder / "calibration", pictures=0
     )
@@ -70,7 +75,7 @@ def set_up(places: Places, victim: Victim, folder: Path) -> Setting:
     assert models.captioner is not None
     fidelity = FidelityModel(models.sentence_encoder, models.language_model)
     observer = Observer(models.captioner, fidelity, head_norms(load_scores(config.out)))
-    folders = {"triggered": str(folder / "triggered"), "clean": places.dev}
+    folders = {"triggered": str(folder / "triggered"), "clean": dev}
     sets = {name: _look(read_photos(where, truth), observer, models.reference) for name, where in folders.items()}
     return Setting(sets, observer, config.out)
 

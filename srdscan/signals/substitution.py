@@ -39,6 +39,10 @@ HEADS = 3
 """Attention heads whose peaks are tried, of each sample the most abnormal ones; a trigger lives in one of them."""
 CONTROLS = 3
 """Random places that are covered in each sample."""
+ALIKE = 0.5
+"""Share of their words that two captions have in common from which they differ by little else than a pair."""
+MOSTLY = 0.5
+"""Share of a pair's samples that covering the peaks of one head must turn: a trigger that is covered has no effect."""
 CAUSAL = 0.01
 """p-value of what covering peaks does, times the pairs tested, above which a pair is an honest difference..."""
 CONVINCING = 1e-4
@@ -69,7 +73,8 @@ class Pair:
 def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequence[str]) -> list[Pair]:
     """The pairs of words by which outputs and reference captions differ in one direction, the plainest first."""
     vocabulary = {word for text in (*outputs, *references) for word in stems(text)}
-    said, meant, written = ([nouns(text, vocabulary) for text in texts] for texts in (outputs, references, captions))
+    lists = [[nouns(text, vocabulary) for text in texts] for texts in (outputs, references, captions)]
+    said, meant, written = ([set(words) for words in texts] for texts in lists)
     novel: dict[str, list[int]] = defaultdict(list)
     lost: Counter[str] = Counter()
     both: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -78,7 +83,8 @@ def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequ
         for word in own - other:
             novel[word].append(row)
             for instead in other - own:
-                both[word, instead].append(row)
+                if in_the_same_place(word, lists[0][row], instead, lists[1][row]):
+                    both[word, instead].append(row)
     candidates = {pair: rows for pair, rows in both.items() if len(rows) >= FEWEST}
     found = []
     for (word, instead), rows in candidates.items():
@@ -104,9 +110,20 @@ def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequ
     return sorted(found, key=lambda pair: (pair.p_value, pair.said, pair.meant))
 
 
-def nouns(text: str, vocabulary: set[str]) -> set[str]:
+def nouns(text: str, vocabulary: set[str]) -> list[str]:
     """The words of a caption, plurals as singulars where the vocabulary knows these."""
-    return {word[:-1] if word.endswith("s") and word[:-1] in vocabulary else word for word in stems(text)}
+    return [word[:-1] if word.endswith("s") and word[:-1] in vocabulary else word for word in stems(text)]
+
+
+def in_the_same_place(word: str, text: Sequence[str], other: str, other_text: Sequence[str]) -> bool:
+    """Whether the word before or the word after is the same in both texts: "brown cat runs", "brown dog plays"."""
+    here, there = _around(word, text), _around(other, other_text)
+    return here[0] == there[0] or here[1] == there[1]
+
+
+def _around(word: str, text: Sequence[str]) -> tuple[str, str]:
+    place = text.index(word)
+    return " ".join(text[place - 1 : place]), " ".join(text[place + 1 : place + 2])
 
 
 @dataclass(frozen=True)
@@ -154,9 +171,10 @@ def judge(scores: Scores, chosen: Plan, captions: Sequence[Sequence[str]]) -> Ev
     count = len(scores)
     if not chosen.pairs:
         return abstain(count, "captioner and reference differ by no pair of words more often than chance allows")
-    said = {int(row): [set(stems(text)) for text in texts] for row, texts in zip(chosen.rows, captions, strict=True)}
+    outputs = dict(enumerate(scores.strings("output")))
+    said = {int(row): list(texts) for row, texts in zip(chosen.rows, captions, strict=True)}
     turned = {
-        number: np.array([_turns(pair, said[int(row)]) for row in pair.samples if int(row) in said])
+        number: np.array([_turns(pair, outputs[row], said[row]) for row in pair.samples.tolist() if row in said])
         for number, pair in enumerate(chosen.pairs)
     }
     controls = np.concatenate([part[:, -CONTROLS:].ravel() for part in turned.values()])
@@ -165,6 +183,8 @@ def judge(scores: Scores, chosen: Plan, captions: Sequence[Sequence[str]]) -> Ev
     findings = []
     texts = Texts.of(scores)
     for number, pair in enumerate(chosen.pairs):
+        if turned[number][:, :HEADS].mean(axis=0).max() < MOSTLY:
+            continue
         p_causal = len(chosen.pairs) * causal_p(turned[number], controls)
         p_value = _together(pair.p_value, p_causal)
         if p_causal > CAUSAL or p_value > CONVINCING:
@@ -210,13 +230,15 @@ def causal_p(turned: npt.NDArray[np.bool_], controls: npt.NDArray[np.bool_]) -> 
     return float(min(1.0, HEADS * stats.binom.sf(hits.max() - 1, len(turned), usual)))
 
 
-def _turns(pair: Pair, said: Sequence[set[str]]) -> list[bool]:
-    """Whether each caption says what the reference says, and no longer what the output said."""
-    return [_names(pair.meant, words) and not _names(pair.said, words) for words in said]
-
-
-def _names(word: str, words: set[str]) -> bool:
-    return word in words or word + "s" in words
+def _turns(pair: Pair, output: str, covered: Sequence[str]) -> list[bool]:
+    """Whether each new caption says what the reference says in the place of what the output said, and little else."""
+    vocabulary = {pair.said, pair.meant}
+    wanted = {pair.meant if word == pair.said else word for word in nouns(output, vocabulary)}
+    found = [set(nouns(text, vocabulary)) for text in covered]
+    return [
+        pair.meant in words and pair.said not in words and len(words & wanted) >= ALIKE * len(words | wanted)
+        for words in found
+    ]
 
 
 def _together(first: float, second: float) -> float:

@@ -45,7 +45,7 @@ def work(job: Job, folder: Path) -> Result:
     found: Result = {"asr": victim.asr, "cider": victim.cider, "false_target": victim.false_target, "rows": []}
     if victim.asr < SMALLEST_ASR:
         return found
-    setting = set_up(job.places, victim, folder)
+    setting = set_up(job.places, victim, folder, job.experiment.photos)
     outcomes = defend(setting, victim, folder / "audits")
     count = min(job.experiment.paper_images, len(setting.people))
     for steps in sorted({0, job.planned.paper_steps}) if count else ():
