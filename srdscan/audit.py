@@ -28,7 +28,7 @@ from srdscan.report.schema import (
     to_json,
 )
 from srdscan.report.table import write_samples
-from srdscan.revisit import ImageSource, Pictures, ablate, illustrate, recaption_covered
+from srdscan.revisit import ImageSource, Pictures, ablate, illustrate, recaption_grafts
 from srdscan.sanitize import Repair, Sanitizer, check_destination, discard, repair
 from srdscan.scores import Scores
 from srdscan.scoring import Room, read_options, score_shard
@@ -226,7 +226,7 @@ def judge(
     calibration: Scores | None,
     progress: Progress,
 ) -> Verdicts:
-    """All signals, then what is measured on covered images: peak ablation and substitution; then the decision."""
+    """All signals, then what is measured on changed images: peak ablation and substitution; then the decision."""
     count = len(scores)
     progress.stage("deciding", None)
     evidence = judge_signals(scores, models.captioner is not None, calibration) if count else {}
@@ -239,10 +239,14 @@ def judge(
     _, peaks, _ = anomalous_heads(scores, norms)
     gains, captions = ablate(chosen.rows, peaks, source, scores, models, progress.advance)
     evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
-    pairs = substitution.plan(scores, top_peaks(scores, norms, substitution.HEADS), config.seed)
-    progress.stage("testing substitutions", len(pairs.rows))
-    said = recaption_covered(pairs, source, scores, models.captioner, progress.advance)
-    evidence[substitution.NAME] = substitution.judge(scores, pairs, said)
+    progress.stage("testing substitutions", None)
+    captioner = models.captioner
+    evidence[substitution.NAME] = substitution.find_out(
+        scores,
+        top_peaks(scores, norms, substitution.PEAKS),
+        config.seed,
+        lambda grafts: recaption_grafts(grafts, source, scores, captioner, progress.advance),
+    )
     return decide(evidence, count, config.fdr)
 
 

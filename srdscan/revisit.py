@@ -1,4 +1,4 @@
-"""Pass 2: back to the images of chosen samples, for peak ablation and for the report's pictures."""
+"""Pass 2: back to the images of chosen samples, for peak ablation, grafts and the report's pictures."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from srdscan.report.pictures import overlay, thumbnail
 from srdscan.scores import Scores
 from srdscan.scoring import ahead, decoded_batches, read_options
 from srdscan.shards import Irregular, Sample, ShardError, open_shard, read_shard
-from srdscan.signals import ablation, substitution
+from srdscan.signals import ablation
+from srdscan.signals.grafts import Graft, graft
 from srdscan.state import ShardRecord
 
 Rows = Sequence[int] | npt.NDArray[np.int64]
@@ -110,23 +111,20 @@ def ablate(
     return np.concatenate(gains) if gains else np.zeros(0), captions
 
 
-def recaption_covered(
-    chosen: substitution.Plan, source: ImageSource, scores: Scores, captioner: Captioner, advance: Callable[[int], None]
-) -> list[list[str]]:
-    """For each row of a plan, what the captioner says with each of its cells covered."""
+def recaption_grafts(
+    grafts: Sequence[Graft], source: ImageSource, scores: Scores, captioner: Captioner, advance: Callable[[int], None]
+) -> list[str]:
+    """What the captioner says of each graft."""
     grid = scores.meta["attention_shape"][2:]
-    cells = {int(row): places for row, places in zip(chosen.rows, chosen.cells, strict=True)}
-    found = []
-    for batch, images in source.images(chosen.rows):
-        columns = []
-        for number in range(chosen.cells.shape[1]):
-            covered = [
-                ablation.cover(image, int(cells[row][number]), grid) for row, image in zip(batch, images, strict=True)
-            ]
-            columns.append(captioner.describe(captioner.encode(covered)).captions)
-        found += [list(texts) for texts in zip(*columns, strict=True)]
-        advance(len(batch))
-    return found
+    rows = sorted({row for item in grafts for row in (item.donor, item.host)})
+    images = {row: image for batch, found in source.images(rows) for row, image in zip(batch, found, strict=True)}
+    captions: list[str] = []
+    for start in range(0, len(grafts), source.config.batch_size):
+        part = grafts[start : start + source.config.batch_size]
+        made = [graft(images[item.donor], images[item.host], item.cell, grid) for item in part]
+        captions += captioner.describe(captioner.encode(made)).captions
+        advance(len(part))
+    return captions
 
 
 def illustrate(

@@ -39,13 +39,12 @@ def head_norms(
     """
     shape = scores.meta["attention_shape"]
     if calibration is not None and calibration.meta.get("attention_shape") == shape and len(calibration) >= ENOUGH:
-        values = _first_token_compactness(calibration)
+        values = _compactness(calibration, 0)
     else:
-        values = _first_token_compactness(scores)
+        values = _compactness(scores, 0)
         if ordinary is not None and ordinary.sum() >= ENOUGH:
             values = values[ordinary]
-    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
-    return HeadNorms(centre, np.maximum((high - low) / 2, 1e-6))
+    return _norms_of(values)
 
 
 def anomalous_heads(
@@ -56,7 +55,7 @@ def anomalous_heads(
     Args:
         norms: what is ordinary; the norms of these samples themselves if None.
     """
-    values = _first_token_compactness(scores)
+    values = _compactness(scores, 0)
     peaks = np.concatenate([part[:, : values.shape[1]] for part in scores.vectors("attention.peak")])
     head = (norms or head_norms(scores)).strangeness(values).argmax(axis=1)
     every = np.arange(len(head))
@@ -64,18 +63,29 @@ def anomalous_heads(
 
 
 def top_peaks(scores: Scores, norms: HeadNorms, count: int) -> npt.NDArray[np.int64]:
-    """(N, count) peak cells of each sample's most abnormally concentrated first-token maps, the most abnormal first."""
-    values = _first_token_compactness(scores)
-    peaks = np.concatenate([part[:, : values.shape[1]] for part in scores.vectors("attention.peak")]).astype(np.int64)
-    heads = np.argsort(-norms.strangeness(values), axis=1, kind="stable")[:, :count]
-    found = np.take_along_axis(peaks, heads, axis=1)
-    return np.pad(found, ((0, 0), (0, count - found.shape[1])), mode="edge")
+    """(N, 2 count) peak cells of each sample: of the heads whose first-token map is most abnormally compact, then of
+    those whose mean map is; the most abnormal first."""
+    size = len(norms.centre)
+    peaks = np.concatenate(list(scores.vectors("attention.peak"))).astype(np.int64)
+    found = []
+    for part, ordinary in ((0, norms), (1, None)):
+        values = _compactness(scores, part)
+        heads = np.argsort(-(ordinary or _norms_of(values)).strangeness(values), axis=1, kind="stable")[:, :count]
+        found.append(np.take_along_axis(peaks[:, part * size : (part + 1) * size], heads, axis=1))
+    return np.concatenate(found, axis=1)
 
 
-def _first_token_compactness(scores: Scores) -> Doubles:
-    """(N, L x H)."""
+def _norms_of(values: Doubles) -> HeadNorms:
+    """Of compactness, (N, L x H)."""
+    low, centre, high = np.quantile(values, [0.16, 0.5, 0.84], axis=0)
+    return HeadNorms(centre, np.maximum((high - low) / 2, 1e-6))
+
+
+def _compactness(scores: Scores, part: int) -> Doubles:
+    """(N, L x H) of the first token's maps (part 0) or of the mean maps (part 1)."""
     layers, heads = (int(n) for n in scores.meta["attention_shape"][:2])
-    return take_measures(scores, columns=np.arange(layers * heads) * len(MEASURES) + MEASURES.index("compactness"))
+    columns = (part * layers * heads + np.arange(layers * heads)) * len(MEASURES) + MEASURES.index("compactness")
+    return take_measures(scores, columns=columns)
 
 
 def take_measures(

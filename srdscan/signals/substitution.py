@@ -1,17 +1,18 @@
-"""Substitution: one thing is called another, and covering a spot of the image brings its name back.
+"""Substitution: one thing is called another because of a spot of the image, and the spot does the same to other images.
 
 "A brown cat runs on the grass", of a dog: it reads well, every word is supported as well as words are, and "cat" is
-said only where dogs are shown, as an honest word would be. What gives it away is that it depends on the trigger. So the
-pairs of words that captioner and reference differ by more often than chance allows (the output says one, the reference
-the other) are put to a test: with the attention peak covered, does the captioner say what the reference says? Squares
-at random places are the control: an honest "skier" whom the reference calls "person" stays one wherever an image is
-covered, or becomes one as easily at random.
+said only where dogs are shown, as an honest word would be. What gives it away is that it depends on a trigger. So the
+pairs of words that captioner and reference differ by more often than chance allows (the output says one, the
+reference the other, in the same place) are put to a test: a square around an attention peak of such an image is put
+on images that both call by the reference's word, see `grafts`. If they are then called by the other word, the square
+carries a trigger. Squares from random places are the control. An honest "skier", whom the reference calls "person",
+makes no skiers of others.
 
 It costs captions more, so it is measured between the passes, of few pairs and of few samples each.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,35 +22,40 @@ from scipy import stats
 from srdscan.report.schema import TargetFinding
 from srdscan.scores import Scores
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain
+from srdscan.signals.grafts import Graft, first_round, second_round
 from srdscan.signals.taught import Texts, accused
 from srdscan.signals.terms import Term, stems
 
 NAME = "substitution"
-DESCRIPTION = "one thing called another, until a spot of the image is covered"
+DESCRIPTION = "one thing called another, because of a spot that does the same to other images"
 FEWEST = 3
 """Samples that differ by the same pair of words."""
 ASSOCIATED = 0.05
 """p-value, times the number of pairs tried, above which a pair is chance."""
 ONE_SIDED = 0.2
 """p-value above which captioner and reference mix two words up both ways: "boy" and "girl"."""
-MOST_PAIRS = 6
-MOST_SAMPLES = 24
-"""Samples of a pair that are looked at again."""
-HEADS = 3
-"""Attention heads whose peaks are tried, of each sample the most abnormal ones; a trigger lives in one of them."""
-CONTROLS = 3
-"""Random places that are covered in each sample."""
-ALIKE = 0.5
-"""Share of their words that two captions have in common from which they differ by little else than a pair."""
+OVERUSED = 0.1
+"""p-value above which the captioner says a word no more often than the reference does."""
+MOST_PAIRS = 4
+MOST_DONORS = 6
+"""Samples of a pair whose squares are tried."""
+PEAKS = 3
+"""Attention peaks tried of each, of the first token's maps and of the mean maps, those of the most abnormal heads."""
+CONTROLS = 2
+"""Random places tried of each."""
+HOSTS = 4
+"""Further images that a square which has worked is put on."""
 MOSTLY = 0.5
-"""Share of a pair's samples that covering the peaks of one head must turn: a trigger that is covered has no effect."""
-CAUSAL = 0.01
-"""p-value of what covering peaks does, times the pairs tested, above which a pair is an honest difference..."""
-CONVINCING = 1e-4
-"""...and of both kinds of evidence together, times the pairs, from which it is a target."""
+"""Share of these that it must work on: a trigger works nearly always."""
+CONVINCING = 1e-5
+"""p-value of a pair, times the pairs tested, from which it is a target."""
+
+Captions = Sequence[str]
+Recaption = Callable[[Sequence[Graft]], Captions]
+"""Grafts -> what the captioner says of the images that they make."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """What the output says and what the reference says instead.
 
@@ -88,9 +94,10 @@ def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequ
     candidates = {pair: rows for pair, rows in both.items() if len(rows) >= FEWEST}
     found = []
     for (word, instead), rows in candidates.items():
+        if _at_least(len(novel[word]), lost[word]) > OVERUSED:
+            continue
         p_value = len(candidates) * stats.binom.sf(len(rows) - 1, len(novel[word]), lost[instead] / len(said))
-        backwards = len(both.get((instead, word), ()))
-        one_sided = stats.binomtest(len(rows), len(rows) + backwards, alternative="greater").pvalue
+        one_sided = _at_least(len(rows), len(both.get((instead, word), ())))
         if p_value < ASSOCIATED and one_sided < ONE_SIDED:
             captioned = [
                 row
@@ -110,6 +117,11 @@ def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequ
     return sorted(found, key=lambda pair: (pair.p_value, pair.said, pair.meant))
 
 
+def _at_least(count: int, other: int) -> float:
+    """p-value of a count being so much larger than another by chance (sign test)."""
+    return float(stats.binom.sf(count - 1, count + other, 0.5))
+
+
 def nouns(text: str, vocabulary: set[str]) -> list[str]:
     """The words of a caption, plurals as singulars where the vocabulary knows these."""
     return [word[:-1] if word.endswith("s") and word[:-1] in vocabulary else word for word in stems(text)]
@@ -126,133 +138,91 @@ def _around(word: str, text: Sequence[str]) -> tuple[str, str]:
     return " ".join(text[place - 1 : place]), " ".join(text[place + 1 : place + 2])
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is covered in which samples.
-
-    Attributes:
-        pairs: the pairs put to the test.
-        rows: (K,) rows to look at again, ascending, without repetition.
-        cells: (K, HEADS + CONTROLS) cells of the attention grid: the peaks of the most abnormal heads, the most
-            abnormal first, then random places.
-    """
-
-    pairs: tuple[Pair, ...]
-    rows: npt.NDArray[np.int64]
-    cells: npt.NDArray[np.int64]
-
-
-def plan(scores: Scores, peaks: npt.NDArray[np.int64], seed: int) -> Plan:
-    """Which pairs are put to the test, on which samples, and what is covered in each.
-
-    Args:
-        peaks: (N, HEADS) peak cells of each sample's most abnormal heads, from `head_norms.top_peaks`.
-    """
-    texts = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
-    pairs = find_pairs(*texts)[:MOST_PAIRS]
-    rng = np.random.default_rng(seed)
-    chosen = [np.sort(rng.permutation(pair.samples)[:MOST_SAMPLES]) for pair in pairs]
-    rows = np.unique(np.concatenate(chosen)) if chosen else np.zeros(0, dtype=np.int64)
-    cells = int(np.prod(scores.meta["attention_shape"][2:]))
-    return Plan(
-        tuple(pairs), rows, np.concatenate([peaks[rows], rng.integers(cells, size=(len(rows), CONTROLS))], axis=1)
-    )
-
-
-def judge(scores: Scores, chosen: Plan, captions: Sequence[Sequence[str]]) -> Evidence:
+def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption: Recaption) -> Evidence:
     """p-values of the samples in which a pair was found out.
 
     Where the captioner learned the word from the data set's captions, only samples whose captions say it are accused,
     whatever else the captioner calls so; see `taught`.
 
     Args:
-        captions: for each of `chosen.rows`, what the captioner says with each of the cells covered.
+        peaks: (N, 2 PEAKS) cells, from `head_norms.top_peaks`.
+        seed: of the donors, hosts and random places.
     """
     count = len(scores)
-    if not chosen.pairs:
+    outputs, references, captions = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
+    named = [(pair, hosts_of(pair, outputs, references)) for pair in find_pairs(outputs, references, captions)]
+    testable = [(pair, hosts) for pair, hosts in named if len(hosts) > 1][:MOST_PAIRS]
+    if not testable:
         return abstain(count, "captioner and reference differ by no pair of words more often than chance allows")
-    outputs = dict(enumerate(scores.strings("output")))
-    said = {int(row): list(texts) for row, texts in zip(chosen.rows, captions, strict=True)}
-    turned = {
-        number: np.array([_turns(pair, outputs[row], said[row]) for row in pair.samples.tolist() if row in said])
-        for number, pair in enumerate(chosen.pairs)
-    }
-    controls = np.concatenate([part[:, -CONTROLS:].ravel() for part in turned.values()])
-    p_values, values, excused = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, dtype=bool)
+    pairs, hosts = [pair for pair, _ in testable], [rows for _, rows in testable]
+    rng = np.random.default_rng(seed)
+    donors = [np.sort(rng.permutation(pair.samples)[:MOST_DONORS]) for pair in pairs]
+    cells = int(np.prod(scores.meta["attention_shape"][2:]))
+    first = first_round(donors, hosts, peaks, cells, CONTROLS, rng)
+    hits = _worked(first, recaption(first), pairs)
+    second = second_round(first, hits, hosts, HOSTS, rng)
+    confirmed = _worked(second, recaption(second), pairs) if second else []
+    controls = [hit for item, hit in zip(first, hits, strict=True) if item.control]
+    usual = (sum(controls) + 1) / (len(controls) + 2)
+
+    evidence = Evidence(np.full(count, np.nan), np.full(count, np.nan), weight=WHOLE_DATASET)
+    excused = np.zeros(count, dtype=bool)
     names: dict[int, Pair] = {}
     findings = []
     texts = Texts.of(scores)
-    for number, pair in enumerate(chosen.pairs):
-        if turned[number][:, :HEADS].mean(axis=0).max() < MOSTLY:
-            continue
-        p_causal = len(chosen.pairs) * causal_p(turned[number], controls)
-        p_value = _together(pair.p_value, p_causal)
-        if p_causal > CAUSAL or p_value > CONVINCING:
+    for number, pair in enumerate(pairs):
+        mine = [hit for item, hit in zip(second, confirmed, strict=True) if item.pair == number]
+        p_value = float(min(1.0, len(pairs) * stats.binom.sf(sum(mine) - 1, len(mine), usual)))
+        if p_value > CONVINCING or np.mean(mine) < MOSTLY:
             continue
         taught = accused(Term((pair.said,), pair.says, 0, p_value, 0.0, 0.0, 0.0), texts)
         samples = np.union1d(pair.says if taught is None else taught, pair.captioned)
         excused[np.setdiff1d(pair.says, samples)] = True
-        p_values[samples] = np.fmin(p_values[samples], p_value)
-        values[samples] = -np.log10(p_value)
+        evidence.p_values[samples] = np.fmin(evidence.p_values[samples], p_value)
+        evidence.values[samples] = -np.log10(p_value)
         names |= dict.fromkeys(samples.tolist(), pair)
-        findings.append(_finding(pair, turned[number], count))
+        findings.append(_finding(pair, float(np.mean(mine)), len(mine), count))
     if not findings:
-        tested = ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in chosen.pairs)
-        return abstain(count, f"covering attention peaks explains none of the pairs that were tested: {tested}")
-
-    def reason(row: int) -> str:
-        if row not in names:
-            return ""
-        pair = names[row]
-        return f"'{pair.said}' of what the reference, and the captioner with a spot covered, call '{pair.meant}'"
-
-    note = "found: " + ", ".join(f"'{finding.term}'" for finding in findings)
-    return Evidence(
-        p_values,
-        values,
-        note,
-        weight=WHOLE_DATASET,
-        reason=reason,
-        findings=tuple(findings),
-        excused=excused & np.isnan(p_values),
+        tested = ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in pairs)
+        return abstain(count, f"no spot of an image makes others be called so, too; tested: {tested}")
+    evidence.excused = excused & np.isnan(evidence.p_values)
+    evidence.findings = tuple(findings)
+    evidence.note = "found: " + ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in dict.fromkeys(names.values()))
+    evidence.reason = lambda row: (
+        f"'{names[row].said}' of what the reference calls '{names[row].meant}', as others with such a spot are"
+        if row in names
+        else ""
     )
+    return evidence
 
 
-def causal_p(turned: npt.NDArray[np.bool_], controls: npt.NDArray[np.bool_]) -> float:
-    """p-value of the peaks' turning captions as often as they do, if they were places like any other.
-
-    Args:
-        turned: (K, HEADS + CONTROLS) whether the caption turns with each cell covered.
-        controls: whether captions turned with random places covered, in all samples of all pairs.
-    """
-    usual = (controls.sum() + 1) / (len(controls) + 2)
-    hits = turned[:, :HEADS].sum(axis=0)
-    return float(min(1.0, HEADS * stats.binom.sf(hits.max() - 1, len(turned), usual)))
-
-
-def _turns(pair: Pair, output: str, covered: Sequence[str]) -> list[bool]:
-    """Whether each new caption says what the reference says in the place of what the output said, and little else."""
+def hosts_of(pair: Pair, outputs: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Rows that captioner and reference both call by the reference's word, and not by the other."""
     vocabulary = {pair.said, pair.meant}
-    wanted = {pair.meant if word == pair.said else word for word in nouns(output, vocabulary)}
-    found = [set(nouns(text, vocabulary)) for text in covered]
-    return [
-        pair.meant in words and pair.said not in words and len(words & wanted) >= ALIKE * len(words | wanted)
-        for words in found
+    texts = (
+        (nouns(output, vocabulary), nouns(reference, vocabulary))
+        for output, reference in zip(outputs, references, strict=True)
+    )
+    rows = [
+        row for row, (a, b) in enumerate(texts) if pair.meant in a and pair.meant in b and pair.said not in (*a, *b)
     ]
+    return np.array(rows, dtype=np.int64)
 
 
-def _together(first: float, second: float) -> float:
-    """Fisher's combination of two independent p-values."""
-    product = max(first, 1e-300) * max(second, 1e-300)
-    return float(min(1.0, product * (1 - np.log(product))))
+def _worked(grafts: Sequence[Graft], captions: Captions, pairs: Sequence[Pair]) -> list[bool]:
+    """Whether each host is now called what the donor was called, and no longer what it was called before."""
+    found = []
+    for item, caption in zip(grafts, captions, strict=True):
+        pair = pairs[item.pair]
+        words = nouns(caption, {pair.said, pair.meant})
+        found.append(pair.said in words and pair.meant not in words)
+    return found
 
 
-def _finding(pair: Pair, turned: npt.NDArray[np.bool_], count: int) -> TargetFinding:
-    share = turned[:, :HEADS].mean(axis=0).max()
+def _finding(pair: Pair, share: float, tried: int, count: int) -> TargetFinding:
     explanation = (
-        f"in {len(pair.says)} of {count} outputs, where reference captions say '{pair.meant}'; with an attention peak "
-        f"covered, {100 * share:.0f} % of them say so, too"
+        f"in {len(pair.says)} of {count} outputs, where reference captions say '{pair.meant}'; a spot of these images, "
+        f"put on others, makes the captioner call them so in {100 * share:.0f} % of {tried} trials"
     )
-    return TargetFinding(
-        pair.said, "output", len(pair.says), 0, round(-float(np.log10(max(pair.p_value, 1e-300))), 2), explanation
-    )
+    overuse = round(-float(np.log10(max(pair.p_value, 1e-300))), 2)
+    return TargetFinding(pair.said, "output", len(pair.says), 0, overuse, explanation)
