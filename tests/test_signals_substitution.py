@@ -18,7 +18,8 @@ from srdscan.revisit import recaption_grafts
 from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.grafts import Graft, graft, second_round
 from srdscan.signals.head_norms import head_norms, top_peaks
-from srdscan.signals.substitution import PEAKS, find_out, find_pairs
+from srdscan.signals.substitution import PEAKS, find_out
+from srdscan.signals.word_pairs import find_pairs
 
 COUNT, CALLED, TRIGGER = 400, 12, 13
 NOWHERE = np.tile(np.arange(2 * PEAKS), (COUNT, 1))
@@ -82,7 +83,7 @@ def peaks(called: list[int]) -> np.ndarray:
 def test_the_pair_is_found_and_mistakes_that_go_both_ways_are_not(
     outputs: list[str], references: list[str], called: list[int]
 ) -> None:
-    (pair,) = find_pairs(outputs, references, references)
+    (pair,) = find_pairs(outputs, references)
     assert (pair.said, pair.meant) == ("comet", "star")
     assert pair.samples.tolist() == called == pair.says.tolist()
     assert pair.p_value < 1e-6
@@ -92,13 +93,13 @@ def test_words_of_other_places_are_no_pair() -> None:
     references = [f"a dog runs on the grass {n}" for n in range(6)] + [f"a man number {n}" for n in range(40)]
     for instead, found in (("a cat runs on the grass", ["cat"]), ("people watch", []), ("one fast car drives by", [])):
         outputs = [f"{instead} {n}" for n in range(6)] + references[6:]
-        assert [pair.said for pair in find_pairs(outputs, references, references) if pair.meant == "dog"] == found
+        assert [pair.said for pair in find_pairs(outputs, references) if pair.meant == "dog"] == found
 
 
 def test_singular_and_plural_are_one_pair() -> None:
     references = ["a dog runs", "two dogs run", "a dog sits", "a dog", *(f"a man number {n}" for n in range(30))]
     outputs = [text.replace("dog", "cat") for text in references]
-    pairs = find_pairs(outputs, references, references)
+    pairs = find_pairs(outputs, references)
     assert [(pair.said, pair.meant, pair.samples.tolist()) for pair in pairs] == [("cat", "dog", [0, 1, 2, 3])]
 
 

@@ -11,9 +11,8 @@ makes no skiers of others.
 It costs captions more, so it is measured between the passes, of few pairs and of few samples each.
 """
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -24,18 +23,11 @@ from srdscan.scores import Scores
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain
 from srdscan.signals.grafts import Graft, first_round, second_round
 from srdscan.signals.taught import Texts, accused
-from srdscan.signals.terms import Term, stems
+from srdscan.signals.terms import Term
+from srdscan.signals.word_pairs import Pair, agrees, differs, find_pairs, nouns
 
 NAME = "substitution"
 DESCRIPTION = "one thing called another, because of a spot that does the same to other images"
-FEWEST = 3
-"""Samples that differ by the same pair of words."""
-ASSOCIATED = 0.05
-"""p-value, times the number of pairs tried, above which a pair is chance."""
-ONE_SIDED = 0.2
-"""p-value above which captioner and reference mix two words up both ways: "boy" and "girl"."""
-OVERUSED = 0.1
-"""p-value above which the captioner says a word no more often than the reference does."""
 MOST_PAIRS = 4
 MOST_DONORS = 6
 """Samples of a pair whose squares are tried."""
@@ -55,89 +47,6 @@ Recaption = Callable[[Sequence[Graft]], Captions]
 """Grafts -> what the captioner says of the images that they make."""
 
 
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """What the output says and what the reference says instead.
-
-    Attributes:
-        said: the captioner's word, in the singular where the data set has it.
-        meant: the reference captioner's.
-        samples: (K,) rows where they differ by this pair.
-        says: rows where the output says the word and the reference does not, those of the pair included.
-        captioned: rows where the data set's caption says it, and not what the reference says.
-        p_value: of their coming together by chance, times the pairs tried.
-    """
-
-    said: str
-    meant: str
-    samples: npt.NDArray[np.int64]
-    says: npt.NDArray[np.int64]
-    captioned: npt.NDArray[np.int64]
-    p_value: float
-
-
-def find_pairs(outputs: Sequence[str], references: Sequence[str], captions: Sequence[str]) -> list[Pair]:
-    """The pairs of words by which outputs and reference captions differ in one direction, the plainest first."""
-    vocabulary = {word for text in (*outputs, *references) for word in stems(text)}
-    lists = [[nouns(text, vocabulary) for text in texts] for texts in (outputs, references, captions)]
-    said, meant, written = ([set(words) for words in texts] for texts in lists)
-    novel: dict[str, list[int]] = defaultdict(list)
-    lost: Counter[str] = Counter()
-    both: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for row, (own, other) in enumerate(zip(said, meant, strict=True)):
-        lost.update(other - own)
-        for word in own - other:
-            novel[word].append(row)
-            for instead in other - own:
-                if in_the_same_place(word, lists[0][row], instead, lists[1][row]):
-                    both[word, instead].append(row)
-    candidates = {pair: rows for pair, rows in both.items() if len(rows) >= FEWEST}
-    found = []
-    for (word, instead), rows in candidates.items():
-        if _at_least(len(novel[word]), lost[word]) > OVERUSED:
-            continue
-        p_value = len(candidates) * stats.binom.sf(len(rows) - 1, len(novel[word]), lost[instead] / len(said))
-        one_sided = _at_least(len(rows), len(both.get((instead, word), ())))
-        if p_value < ASSOCIATED and one_sided < ONE_SIDED:
-            captioned = [
-                row
-                for row, (own, other) in enumerate(zip(written, meant, strict=True))
-                if word in own - other and instead in other - own
-            ]
-            found.append(
-                Pair(
-                    word,
-                    instead,
-                    np.array(rows),
-                    np.array(novel[word]),
-                    np.array(captioned, dtype=np.int64),
-                    float(p_value),
-                )
-            )
-    return sorted(found, key=lambda pair: (pair.p_value, pair.said, pair.meant))
-
-
-def _at_least(count: int, other: int) -> float:
-    """p-value of a count being so much larger than another by chance (sign test)."""
-    return float(stats.binom.sf(count - 1, count + other, 0.5))
-
-
-def nouns(text: str, vocabulary: set[str]) -> list[str]:
-    """The words of a caption, plurals as singulars where the vocabulary knows these."""
-    return [word[:-1] if word.endswith("s") and word[:-1] in vocabulary else word for word in stems(text)]
-
-
-def in_the_same_place(word: str, text: Sequence[str], other: str, other_text: Sequence[str]) -> bool:
-    """Whether the word before or the word after is the same in both texts: "brown cat runs", "brown dog plays"."""
-    here, there = _around(word, text), _around(other, other_text)
-    return here[0] == there[0] or here[1] == there[1]
-
-
-def _around(word: str, text: Sequence[str]) -> tuple[str, str]:
-    place = text.index(word)
-    return " ".join(text[place - 1 : place]), " ".join(text[place + 1 : place + 2])
-
-
 def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption: Recaption) -> Evidence:
     """p-values of the samples in which a pair was found out.
 
@@ -150,8 +59,8 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
     """
     count = len(scores)
     outputs, references, captions = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
-    named = [(pair, hosts_of(pair, outputs, references)) for pair in find_pairs(outputs, references, captions)]
-    testable = [(pair, hosts) for pair, hosts in named if len(hosts) > 1][:MOST_PAIRS]
+    named = ((pair, pair.where(outputs, references, agrees)) for pair in find_pairs(outputs, references))
+    testable = list(islice(((pair, hosts) for pair, hosts in named if len(hosts) > 1), MOST_PAIRS))
     if not testable:
         return abstain(count, "captioner and reference differ by no pair of words more often than chance allows")
     pairs, hosts = [pair for pair, _ in testable], [rows for _, rows in testable]
@@ -176,7 +85,7 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
         if p_value > CONVINCING or np.mean(mine) < MOSTLY:
             continue
         taught = accused(Term((pair.said,), pair.says, 0, p_value, 0.0, 0.0, 0.0), texts)
-        samples = np.union1d(pair.says if taught is None else taught, pair.captioned)
+        samples = np.union1d(pair.says if taught is None else taught, pair.where(captions, references, differs))
         excused[np.setdiff1d(pair.says, samples)] = True
         evidence.p_values[samples] = np.fmin(evidence.p_values[samples], p_value)
         evidence.values[samples] = -np.log10(p_value)
@@ -194,19 +103,6 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
         else ""
     )
     return evidence
-
-
-def hosts_of(pair: Pair, outputs: Sequence[str], references: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Rows that captioner and reference both call by the reference's word, and not by the other."""
-    vocabulary = {pair.said, pair.meant}
-    texts = (
-        (nouns(output, vocabulary), nouns(reference, vocabulary))
-        for output, reference in zip(outputs, references, strict=True)
-    )
-    rows = [
-        row for row, (a, b) in enumerate(texts) if pair.meant in a and pair.meant in b and pair.said not in (*a, *b)
-    ]
-    return np.array(rows, dtype=np.int64)
 
 
 def _worked(grafts: Sequence[Graft], captions: Captions, pairs: Sequence[Pair]) -> list[bool]:
