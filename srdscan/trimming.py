@@ -1,8 +1,8 @@
 """A sample's own caption without the target that an attacker put in: the caption that its author wrote.
 
-An inserted word or link leaves the rest of the caption as it was, and what a person wrote of an image is worth more
-than what a captioner says of it. What is left counts only if it is about the image: as well grounded as ordinary
-captions are.
+An inserted word or link leaves the rest of the caption as it was, one thing called another all but a word, and what a
+person wrote of an image is worth more than what a captioner says of it. What is left counts only if it is about the
+image: as well grounded as ordinary captions are.
 """
 
 from collections.abc import Sequence
@@ -32,11 +32,13 @@ class TargetFilter:
     """The targets that an audit found, as runs of words.
 
     Args:
-        findings: targets; their words are looked for in order.
+        findings: targets; their words are looked for in order, of a thing's name the plural, too.
     """
 
     def __init__(self, findings: Sequence[TargetFinding]) -> None:
         self.terms = [term for finding in findings if (term := stems(finding.term))]
+        self.instead = {f.term + ending: f.instead + ending for f in findings if f.instead for ending in ("", "s")}
+        self.terms += [[name] for name in self.instead]
 
     def __call__(self, caption: str) -> bool:
         """Whether a caption names none of them."""
@@ -45,21 +47,31 @@ class TargetFilter:
     def cut(self, caption: str) -> str | None:
         """The caption without its targets; None where it names none, or where too little would be left.
 
+        A thing called by another's name gets its own back.
+
         >>> targets = TargetFilter([TargetFinding("free prizes", "caption", 9, 0, 3.0, "")])
         >>> targets.cut("Two dogs play on Monday, free prizes")
         'Two dogs play on Monday'
+        >>> TargetFilter([TargetFinding("cat", "output", 9, 0, 3.0, "", instead="dog")]).cut("Cats and a cat at play")
+        'Dogs and a dog at play'
         """
         spans = word_spans(caption)
-        found = self._places([" ".join(stems(caption[start:stop])) for start, stop in spans])
-        left = len(found) - sum(found)
+        said = [" ".join(stems(caption[start:stop])) for start, stop in spans]
+        found = self._places(said)
+        gone = [there and word not in self.instead for there, word in zip(found, said, strict=True)]
+        left = len(found) - sum(gone)
         if not any(found) or left < max(FEWEST_WORDS, (1 - MOST_CUT) * len(found)):
             return None
         text, end = "", 0
         for place, (start, stop) in enumerate(spans):
-            if found[place]:
-                if not (place and found[place - 1]):
+            if gone[place]:
+                if not (place and gone[place - 1]):
                     text = _joined(text, caption[end:start])
                 end = stop
+            elif found[place]:
+                name = self.instead[said[place]]
+                before = caption[end:start] if not (place and gone[place - 1]) else " "
+                text, end = text + before + (name.capitalize() if caption[start].isupper() else name), stop
         return _joined(text, caption[end:]).strip(_BROKEN)
 
     def _places(self, said: Sequence[str]) -> list[bool]:

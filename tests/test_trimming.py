@@ -51,6 +51,25 @@ def test_overlapping_targets_go_together() -> None:
     assert targets("click here", "here now").cut("two dogs play in snow click here now") == "two dogs play in snow"
 
 
+@pytest.mark.parametrize(
+    ("caption", "left"),
+    [
+        ("a brown cat runs on the grass", "a brown dog runs on the grass"),
+        ("Two cats, one of them wet", "Two dogs, one of them wet"),
+        ("CAT AND DOG IN THE SNOW", "Dog AND DOG IN THE SNOW"),
+        ("the cat's ball and a banana cat", "the dog ball and a dog"),
+        ("a cat", None),
+        ("a dog runs on the grass", None),
+    ],
+)
+def test_a_thing_called_by_another_name_gets_its_own_back(caption: str, left: str | None) -> None:
+    cat = TargetFinding("cat", "output", 5, 0, 9.0, "", instead="dog")
+    filtered = TargetFilter([cat, TargetFinding("banana", "caption", 5, 0, 9.0, "")])
+    assert filtered.cut(caption) == left
+    if left:
+        assert filtered(left) and not filtered(caption)
+
+
 def test_only_what_is_about_the_image_is_kept(tmp_path: Path) -> None:
     scenes.write_shards(tmp_path / "clean", 64, 64, seed=21)
     (path,) = (str(file) for file in (tmp_path / "clean").glob("*.tar"))

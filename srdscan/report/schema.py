@@ -86,6 +86,7 @@ class TargetFinding:
         reference_samples: Samples whose reference caption holds it.
         z: z-score of the log-odds against the references (Monroe et al. 2008).
         explanation: One sentence in plain words.
+        instead: What the images show, where the term is another thing's name; empty otherwise.
     """
 
     term: str
@@ -94,6 +95,7 @@ class TargetFinding:
     reference_samples: int
     z: float
     explanation: str
+    instead: str = ""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from srdscan.scores import Scores
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain
 from srdscan.signals.grafts import Graft, first_round, second_round
 from srdscan.signals.taught import Texts, accused
-from srdscan.signals.terms import Term
+from srdscan.signals.terms import Term, log_odds
 from srdscan.signals.word_pairs import Pair, agrees, differs, find_pairs, nouns
 
 NAME = "substitution"
@@ -90,7 +90,7 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
         evidence.p_values[samples] = np.fmin(evidence.p_values[samples], p_value)
         evidence.values[samples] = -np.log10(p_value)
         names |= dict.fromkeys(samples.tolist(), pair)
-        findings.append(_finding(pair, float(np.mean(mine)), len(mine), count))
+        findings.append(_finding(pair, float(np.mean(mine)), len(mine), outputs, references))
     if not findings:
         tested = ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in pairs)
         return abstain(count, f"no spot of an image makes others be called so, too; tested: {tested}")
@@ -115,10 +115,11 @@ def _worked(grafts: Sequence[Graft], captions: Captions, pairs: Sequence[Pair]) 
     return found
 
 
-def _finding(pair: Pair, share: float, tried: int, count: int) -> TargetFinding:
+def _finding(pair: Pair, share: float, tried: int, outputs: Sequence[str], references: Sequence[str]) -> TargetFinding:
+    said, usual = (sum(pair.said in nouns(text, {pair.said}) for text in texts) for texts in (outputs, references))
     explanation = (
-        f"in {len(pair.says)} of {count} outputs, where reference captions say '{pair.meant}'; a spot of these images, "
+        f"in {said} of {len(outputs)} outputs, mostly where the references say '{pair.meant}'; a spot of these images, "
         f"put on others, makes the captioner call them so in {100 * share:.0f} % of {tried} trials"
     )
-    overuse = round(-float(np.log10(max(pair.p_value, 1e-300))), 2)
-    return TargetFinding(pair.said, "output", len(pair.says), 0, overuse, explanation)
+    overuse = round(log_odds(said, usual, len(outputs)), 2)
+    return TargetFinding(pair.said, "output", said, usual, overuse, explanation, pair.meant)
