@@ -2,10 +2,9 @@
 
 Where an attacker put a target into a caption, the caption without it comes first, see `trimming`. Elsewhere the
 policy decides: it is rolled out greedily on the flagged images, many at once, and where that frees none, its ideas
-are tried side by side, see `policy.search`. Of all captions on the way, the most faithful one that names no target
-counts, if it is as faithful as ordinary samples are; what is taken is the caption that several versions of that image
-agree on, see `consensus`. Otherwise the fallback decides. Samples that are not flagged keep their original bytes, and
-the originals of those that are go to the quarantine.
+are tried side by side, see `policy.search`. Of all captions on the way, the most faithful one that names no target is
+taken, if it is as faithful as ordinary samples are, see also `second_look`. Otherwise the fallback decides. Samples
+that are not flagged keep their original bytes, and the originals of those that are go to the quarantine.
 """
 
 from collections import Counter
@@ -18,7 +17,6 @@ import numpy.typing as npt
 
 from srdscan.captioners.base import Captioner
 from srdscan.config import AuditConfig, ConfigError
-from srdscan.consensus import agree
 from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel
 from srdscan.models import Models
 from srdscan.policy.actions import Pixels
@@ -30,6 +28,7 @@ from srdscan.report.schema import Sanitized, TargetFinding
 from srdscan.revisit import ImageSource
 from srdscan.scores import Scores
 from srdscan.scoring import read_options
+from srdscan.second_look import look_again
 from srdscan.shards import DROP, Edit, Sample, ShardError, extract_samples, open_shard, read_shard, rewrite_shard
 from srdscan.shards.edit import caption_members, edit_caption, encode_image
 from srdscan.signals.head_norms import head_norms
@@ -148,32 +147,26 @@ def repair(
             for number, (row, lane) in enumerate(zip(batch, lanes, strict=True)):
                 chosen = max([lane, again.get(number, lane)], key=lambda lane: lane.best_sfs(targets))
                 repairs[row] = _outcome(row, chosen, policy, bar, targets, references[row], fallback)
-            repairs |= _agreed([repairs[row] for row in batch], references, models.captioner, fidelity, targets, bar)
+            repairs |= _seen_again([repairs[row] for row in batch], references, models.captioner, fidelity, targets)
             progress.advance(len(batch))
     return repairs | {row: replace(repairs[row], fate="trimmed", caption=text) for row, text in trimmed.items()}
 
 
-def _agreed(
+def _seen_again(
     repairs: Sequence[Repair],
     references: Sequence[str],
     captioner: Captioner,
     fidelity: FidelityModel,
     targets: TargetFilter,
-    bar: float,
 ) -> dict[int, Repair]:
-    """Repairs by an image's perturbation, with the caption that several versions of the image agree on."""
-    chosen = [(repair, repair.image, repair.caption) for repair in repairs if repair.image is not None]
+    """The repairs that changed an image, each with the better caption of two looks."""
+    changed = [(repair, repair.image, repair.caption) for repair in repairs]
+    chosen = [(repair, image, caption) for repair, image, caption in changed if image is not None and caption]
     if not chosen:
         return {}
-    found = agree(
-        [image for _, image, _ in chosen if image is not None],
-        [caption or "" for _, _, caption in chosen],
-        fidelity.references([references[repair.row] for repair, _, _ in chosen]),
-        captioner,
-        fidelity,
-        targets,
-        bar,
-    )
+    trusted = fidelity.references([references[repair.row] for repair, _, _ in chosen])
+    images, captions = [image for _, image, _ in chosen], [caption for _, _, caption in chosen]
+    found = look_again(images, captions, trusted, captioner, fidelity, targets)
     return {
         repair.row: replace(repair, caption=caption, sfs_after=sfs)
         for (repair, _, _), (caption, sfs) in zip(chosen, found, strict=True)
