@@ -18,7 +18,7 @@ from srdscan.policy.store import load_policy
 from srdscan.shards import expand_shards, fingerprint
 from srdscan.state import replace_text
 
-SMALLEST_ASR = 0.9
+SMALLEST_ASR = 0.85
 """A victim with less is no test of a defence."""
 EXPERIMENT_FIELDS = ("paper_images", "photos", "steps")
 """Fields of an experiment that results of the kinds that own them depend on, besides the rates."""
