@@ -16,6 +16,7 @@ from srdscan.fit import measure_fit
 from srdscan.models import Models, load_models, model_records
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
+from srdscan.repair import Repair, discard, repair
 from srdscan.report.build import make_report
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.markdown import to_markdown
@@ -29,7 +30,7 @@ from srdscan.report.schema import (
 )
 from srdscan.report.table import write_samples
 from srdscan.revisit import ImageSource, Pictures, ablate, illustrate, recaption_grafts
-from srdscan.sanitize import Repair, Sanitizer, check_destination, discard, repair
+from srdscan.sanitize import Sanitizer, check_destination
 from srdscan.scores import Scores
 from srdscan.scoring import Room, read_options, score_shard
 from srdscan.shards import ShardError, expand_shards, open_shard, shard_name

@@ -33,7 +33,7 @@ from srdscan.policy.episodes import (
 )
 from srdscan.policy.qnet import QNetwork
 from srdscan.policy.store import FILE_NAME, Policy, PolicyError, load_policy, save_policy
-from srdscan.sanitize import roll_out
+from srdscan.repair import roll_out
 from srdscan.signals.head_norms import HeadNorms
 
 SPACE = ActionSpace()

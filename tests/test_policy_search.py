@@ -18,7 +18,7 @@ from srdscan.policy.qnet import QNetwork
 from srdscan.policy.search import APART, PLACES, ideas, look_ahead, propose
 from srdscan.policy.store import Policy
 from srdscan.progress import Quiet
-from srdscan.sanitize import roll_out
+from srdscan.repair import roll_out
 from srdscan.signals.head_norms import head_norms
 
 STEPS, BAR = 4, 0.6

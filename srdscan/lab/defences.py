@@ -20,7 +20,7 @@ from srdscan.lab.victims import BATCH
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Case, Lane, Observer, begin, step
 from srdscan.policy.store import load_policy
-from srdscan.sanitize import roll_out
+from srdscan.repair import roll_out
 
 Defence = Callable[[list[Lane]], None]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from srdscan.sanitize import Repair
+from srdscan.repair import Repair
 from srdscan.scores import Scores
 from srdscan.state import ShardRecord
 from srdscan.verdicts import Verdicts
