@@ -115,7 +115,8 @@ def _style(detector: str) -> dict[str, Any]:
 
 def _legend(figure: Any, axis: Any) -> None:
     handles, labels = axis.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    columns = min(5, max(2, int(figure.get_figwidth() / 1.4)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def _save(figure: Any, path: Path) -> Path:
