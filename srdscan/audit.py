@@ -140,6 +140,7 @@ def write_sanitized(
             progress,
             config.seed,
             examined.calibration,
+            images_wanted=config.replace == "image+caption",
         )
     progress.stage("writing shards", sum(record.scored for record in examined.records))
     source = examined.source

@@ -24,7 +24,7 @@ from srdscan.policy.episodes import STEPS, Case, Observer, Reward
 from srdscan.policy.recorder import Recorder, draw_learning_curve
 from srdscan.policy.store import Policy, save_policy
 from srdscan.progress import Progress, Quiet
-from srdscan.repair import acceptance_bar
+from srdscan.repair.acceptance import acceptance_bar
 from srdscan.signals.head_norms import head_norms
 
 STEPS_PER_UPDATE = 8

@@ -31,9 +31,9 @@ from srdscan.policy.episodes import (
     paper_reward,
     step,
 )
+from srdscan.policy.follow import roll_out
 from srdscan.policy.qnet import QNetwork
 from srdscan.policy.store import FILE_NAME, Policy, PolicyError, load_policy, save_policy
-from srdscan.repair import roll_out
 from srdscan.signals.head_norms import HeadNorms
 
 SPACE = ActionSpace()

@@ -14,11 +14,11 @@ from srdscan.fidelity import FidelityModel
 from srdscan.models import load_models
 from srdscan.policy.actions import GRID, ActionSpace, Pixels
 from srdscan.policy.episodes import Case, Observer, View, begin
+from srdscan.policy.follow import roll_out
 from srdscan.policy.qnet import QNetwork
 from srdscan.policy.search import APART, PLACES, ideas, look_ahead, propose
 from srdscan.policy.store import Policy
 from srdscan.progress import Quiet
-from srdscan.repair import roll_out
 from srdscan.signals.head_norms import head_norms
 
 STEPS, BAR = 4, 0.6

@@ -197,7 +197,7 @@ def test_the_report_names_the_policy_and_its_weights(outcome: Outcome) -> None:
 def test_sfs_from_scores_is_what_the_models_give(config: AuditConfig, outcome: Outcome) -> None:
     from srdscan.fidelity import FidelityModel, SentenceEncoder
     from srdscan.language_model import LanguageModel
-    from srdscan.repair import sample_sfs
+    from srdscan.repair.acceptance import sample_sfs
     from srdscan.state import load_scores
 
     scores = load_scores(config.out)

@@ -10,7 +10,7 @@ from srdscan.captioners.load import load_captioner
 from srdscan.fidelity import FidelityModel, SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.policy.actions import Pixels, jpeg
-from srdscan.second_look import QUALITY, look_again
+from srdscan.repair.second_look import QUALITY, look_again
 
 ODD = "a plate of food on a table"
 

@@ -10,9 +10,9 @@ import pytest
 from srdscan import scenes
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
+from srdscan.repair.trimming import TargetFilter
 from srdscan.report.schema import TargetFinding
 from srdscan.shards import Sample, read_shard, rewrite_shard
-from srdscan.trimming import TargetFilter
 
 
 def targets(*terms: str) -> TargetFilter:

@@ -19,8 +19,8 @@ from srdscan.lab.photos import Photos
 from srdscan.lab.victims import BATCH
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Case, Lane, Observer, begin, step
+from srdscan.policy.follow import roll_out
 from srdscan.policy.store import load_policy
-from srdscan.repair import roll_out
 
 Defence = Callable[[list[Lane]], None]
 

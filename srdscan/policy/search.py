@@ -50,7 +50,7 @@ def look_ahead(
             flat = [branch for group in branches for branch in group]
             step(flat, [action for actions in chosen for action in actions], observer, policy.space)
             for lane, group in zip(part, branches, strict=True):
-                best = max(group, key=lambda branch: _merit(branch, allowed))
+                best = max(group, key=lambda branch: merit(branch.view, allowed))
                 lane.take_over(best)
                 lane.done = lane.done or content(lane.view)
 
@@ -85,9 +85,9 @@ def ideas(lane: Lane, values: npt.NDArray[np.float32], space: ActionSpace) -> li
     return [action for action in dict.fromkeys(found) if action not in lane.taken]
 
 
-def _merit(lane: Lane, allowed: Callable[[str], bool]) -> tuple[bool, float, float]:
+def merit(view: View, allowed: Callable[[str], bool]) -> tuple[bool, float, float]:
     """Honest before faithful before calm: as long as a target is said, less abnormal attention is progress."""
-    return allowed(lane.view.caption), lane.view.sfs, -lane.view.abnormality
+    return allowed(view.caption), view.sfs, -view.abnormality
 
 
 def _copy(lane: Lane) -> Lane:
