@@ -1,9 +1,9 @@
 """The bench: flagged images are perturbed until the captioner speaks honestly of them.
 
-The policy is rolled out greedily on many at once; where that frees none, its ideas are tried side by side, see
-`policy.search`. A pattern that lies over all of them is subtracted, see `shared_pattern`. Of all captions on the way,
-the most faithful one that names no target is taken, if it is as faithful as ordinary samples are; see also
-`second_look`.
+The policy is rolled out greedily on many at once; beside it what the most abnormal attention head looks at is covered,
+and a pattern that lies over all of them subtracted, see `shared_pattern`. Where that frees none, the policy's ideas are
+tried side by side, see `policy.search`. Of all captions on the way, the most faithful one that names no target is
+taken, if it is as faithful as ordinary samples are; see also `second_look`.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from srdscan.captioners.base import Captioner
-from srdscan.policy.actions import Pixels
-from srdscan.policy.episodes import Lane, Observer, View, begin
+from srdscan.policy.actions import GRID, Pixels
+from srdscan.policy.episodes import Lane, Observer, View, begin, step
 from srdscan.policy.follow import roll_out
-from srdscan.policy.search import look_ahead, merit
+from srdscan.policy.search import PEAK_SIZE, look_ahead, merit
 from srdscan.policy.store import Policy
 from srdscan.repair.fates import Repair, fall_back
 from srdscan.repair.second_look import look_again
@@ -62,8 +62,9 @@ class Bench:
     ) -> dict[int, Repair]:
         """The most faithful of the allowed captions that an image gets on any way, or the fallback.
 
-        The policy's own episode comes first, and beside it the image without the shared pattern. If neither is good
-        enough, a search goes on from the better beginning. What has changed is looked at twice.
+        The policy's own episode comes first, and beside it the image with its attention peak covered and that without
+        the shared pattern. If none is good enough, a search goes on from the better beginning. What has changed is
+        looked at twice.
 
         Args:
             rows: of the score files.
@@ -77,8 +78,9 @@ class Bench:
             references = self.reference.describe(self.reference.encode(pictures)).captions
         lanes = self._begin(rows, images, references)
         said = [lane.view for lane in lanes]
-        attempts = [[Attempt(lane)] for lane in lanes]
         roll_out(lanes, self.policy, self.observer, self.content)
+        attempts = [[Attempt(lane), Attempt(self._afresh(lane))] for lane in lanes]
+        self._cover_peaks([covered.lane for _, covered in attempts])
         if cleaned is not None:
             for each, lane in zip(attempts, self._begin(rows, cleaned, references), strict=True):
                 each.append(Attempt(lane, (SUBTRACT,)))
@@ -98,12 +100,22 @@ class Bench:
         cases = self.observer.cases(images, references)
         return [begin(case, self.seed + row, self.policy.steps) for row, case in zip(rows, cases, strict=True)]
 
+    def _afresh(self, lane: Lane) -> Lane:
+        return begin(lane.case, lane.seed, self.policy.steps)
+
+    def _cover_peaks(self, lanes: Sequence[Lane]) -> None:
+        """One step: the mean colour over what the most abnormal attention head looks at."""
+        looking = [lane for lane in lanes if lane.view.attention[0].any()]
+        peaks = [divmod(int(lane.view.attention[0].argmax()), GRID) for lane in looking]
+        actions = [self.policy.space.index("occlude", PEAK_SIZE, *peak) for peak in peaks]
+        step(looking, actions, self.observer, self.policy.space)
+
     def _search(self, attempts: Sequence[list[Attempt]]) -> None:
         """One more attempt at every image of which no caption will do so far."""
         stuck = [each for each in attempts if not any(self.content(view) for a in each for view, _ in a.lane.trail)]
         for each in stuck:
             start = max(each, key=lambda attempt: merit(attempt.lane.case.view, self.targets))
-            each.append(Attempt(begin(start.lane.case, start.lane.seed, self.policy.steps), start.before))
+            each.append(Attempt(self._afresh(start.lane), start.before))
         look_ahead([each[-1].lane for each in stuck], self.policy, self.observer, self.content, self.targets)
 
     def _outcome(self, row: int, attempts: Sequence[Attempt], said: View, reference: str) -> Repair:
