@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
 from srdscan import scenes
 from srdscan.captioners.load import load_captioner
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker gets its share of the cores: threads of several processes on one core wait for each other."""
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        threads = max(1, (os.cpu_count() or 1) // workers)
+        os.environ["OMP_NUM_THREADS"] = str(threads)
+        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
