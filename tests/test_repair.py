@@ -6,7 +6,20 @@ from PIL import Image
 
 from srdscan import scenes
 from srdscan.attacks.triggers import TRIGGERS, Trigger
-from srdscan.repair.shared_pattern import FEWEST, find_pattern
+from srdscan.attacks.triggers.whole import Sinusoid
+from srdscan.captioners.base import Captioner
+from srdscan.captioners.load import load_captioner
+from srdscan.fidelity import FidelityModel, SentenceEncoder
+from srdscan.language_model import LanguageModel
+from srdscan.policy.actions import ActionSpace
+from srdscan.policy.episodes import Observer
+from srdscan.policy.qnet import QNetwork
+from srdscan.policy.store import Policy
+from srdscan.repair.bench import SUBTRACT, Bench
+from srdscan.repair.fates import Repair
+from srdscan.repair.shared_pattern import FEWEST, SharedPattern, find_pattern
+from srdscan.repair.trimming import TargetFilter
+from srdscan.report.schema import TargetFinding
 
 
 def drawn(count: int, seed: int, size: tuple[int, int] | None = None) -> list[Image.Image]:
@@ -69,3 +82,52 @@ def test_a_layout_is_told_from_a_pattern_by_ordinary_images() -> None:
     assert find_pattern(lit) is None, "light from one side may be the photographer's"
     assert find_pattern(lit, unlit) is not None, "unless other images have none"
     assert find_pattern(lit, noise(12)) is None
+
+
+IGNORANT = Policy(QNetwork(ActionSpace()).eval(), ActionSpace(), 2, "", {})
+"""A policy that has learned nothing, and has two steps."""
+
+
+@pytest.fixture(scope="module")
+def observer() -> Observer:
+    return Observer(load_captioner("captioner"), FidelityModel(SentenceEncoder(), LanguageModel()), None)
+
+
+def mended(
+    observer: Observer,
+    images: list[Image.Image],
+    pattern: SharedPattern | None,
+    findings: tuple[TargetFinding, ...] = (),
+) -> list[Repair]:
+    """What a bench makes of images whose trusted captions are those of the captioner itself on clean ones."""
+    captioner: Captioner = observer.captioner
+    trusted = captioner.describe(captioner.encode(drawn(len(images), 3))).captions
+    bench = Bench(observer, captioner, IGNORANT, TargetFilter(findings), 0.9, "quarantine", pattern)
+    rows = list(range(len(images)))
+    found = bench.repair(rows, [np.asarray(image) for image in images], trusted, [True] * len(images))
+    return [found[row] for row in rows]
+
+
+def test_captions_come_back_without_the_pattern(observer: Observer) -> None:
+    clean = drawn(16, 3)
+    waves = triggered(clean, Sinusoid(amplitude=70, periods=9))
+    pattern = find_pattern(waves)
+    assert pattern is not None
+    with_it, without = mended(observer, waves, pattern), mended(observer, waves, None)
+    freed = [item for item in with_it if SUBTRACT in item.actions]
+    assert len(freed) >= 8
+    assert all(item.image is not None for item in freed)
+    honest = observer.captioner.describe(observer.captioner.encode(clean)).captions
+    same = [sum(r.caption == text for r, text in zip(found, honest, strict=True)) for found in (with_it, without)]
+    assert same[0] > same[1] + 4, "what is said of the untouched images is said again"
+    assert not any(SUBTRACT in item.actions for item in without)
+
+
+def test_no_caption_that_names_a_target_is_taken(observer: Observer) -> None:
+    """Where whatever can be done to an image leaves a target in its caption, the fallback decides."""
+    said = mended(observer, drawn(4, 3), None)
+    assert all(item.fate == "repaired" and item.caption == item.said for item in said)
+    words = {word for item in said for word in str(item.caption).split()}
+    findings = tuple(TargetFinding(word, "output", 9, 0, 3.0, "") for word in words)
+    refused = mended(observer, drawn(4, 3), None, findings)
+    assert all(item.fate == "quarantined" and item.caption is None for item in refused)
