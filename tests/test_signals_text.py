@@ -43,6 +43,7 @@ class Audited:
         grounding: float = 0.0,
         most_gain: float | None = None,
         in_place: Sequence[int] = (),
+        gain_in_place: float = -0.5,
         supported: Sequence[int] = (),
     ) -> Evidence:
         """The `targets` signal's evidence, with some captions replaced.
@@ -51,7 +52,7 @@ class Audited:
             poison: the captions of some samples; of those also in `agreeing`, the reference says the same.
             grounding: added to that of the replaced captions.
             most_gain: the replaced captions' largest gain is set to this.
-            in_place: replaced captions that read no better without any of their words.
+            in_place: replaced captions that read better by `gain_in_place` without any of their words.
             supported: replaced captions that their images happen to fit: their grounding stays as it was.
         """
         changed = poison or {}
@@ -62,7 +63,7 @@ class Audited:
             if most_gain is not None:
                 new[new.argmax()] = most_gain
             if index in in_place:
-                new[:] = -0.5
+                new[:] = gain_in_place
             captions[index], gains[index] = changed[index], new
             grounded[index] += 0 if index in supported else grounding
         rows = list(changed)
@@ -141,9 +142,13 @@ def test_an_inserted_word_is_named_and_its_samples_are_flagged(
     assert f"'{word}'" in evidence.note
 
 
-def test_a_sample_where_the_word_reads_as_well_as_words_do_is_spared(audited: Audited, tmp_path: Path) -> None:
+@pytest.mark.parametrize("gain", [-0.5, 0.1])
+def test_a_sample_where_the_word_reads_about_as_well_as_words_do_is_spared(
+    audited: Audited, tmp_path: Path, gain: float
+) -> None:
     members = list(range(3, COUNT, 20))
-    evidence = audited.judge(tmp_path, audited.insert("zebra", members), in_place=members[:3])
+    poison = audited.insert("zebra", members)
+    evidence = audited.judge(tmp_path, poison, in_place=members[:3], gain_in_place=gain)
     assert [finding.term for finding in evidence.findings] == ["zebra"]
     assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members[3:]
 

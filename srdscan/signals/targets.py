@@ -11,10 +11,11 @@ strangeness     for a word or pair: the captions read better without it (ONION's
                 or, of one that no reference caption uses, these read worse than their references (`fluency`).
                 Each is compared with that of the data set's other terms, see `strangeness`.
 
-Of the samples that hold a target, those are spared where the word reads as well as words do, or, of a longer phrase
-that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an umbrella
-in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words in place:
--0.5 to 0.3; of all words, the 84 % quantile: 0). A caption that repeats an accused one word for word is not spared.
+Of the samples that hold a target, those are spared where the word reads about as well as words do, or, of a longer
+phrase that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an
+umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words
+in place: -0.5 to 0.3; of all words, the 84 % quantile: 0). A caption that repeats an accused one word for word is not
+spared.
 
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
