@@ -20,7 +20,7 @@ def run(experiment: Experiment, places: Places, out: Path, processes: int = 1, l
     A result is kept in `places.work` and not made again while experiment, photographs and version are the same.
 
     Args:
-        processes: jobs at a time; each gets its share of the processor's cores.
+        processes: jobs at a time; each gets its share of the processor's cores, one alone what OMP_NUM_THREADS says.
 
     Returns:
         The files written, in `out`: tables, plots, and what they were made of and with. Each single figure is in the
