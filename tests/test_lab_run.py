@@ -109,7 +109,7 @@ def test_defences_of_the_embedded_captioner_stand_side_by_side(small: Places, tm
     assert float(ours["CIDEr triggered"]) > float(none["CIDEr triggered"]) > float(dropped["CIDEr triggered"])
     assert [row["images"] for row in table.values()] == [*["24"] * (len(table) - 2), "2", "2"]
     (fates,) = json.loads((tmp_path / "s-fates.json").read_text())
-    shares = [float(fates[name]) for name in ("own caption, trimmed", "repaired by the policy", "reference captions")]
+    shares = [float(fates[name]) for name in ("own caption, trimmed", "the captioner's own", "reference captions")]
     assert sum(shares) == pytest.approx(float(fates["flagged"]), abs=0.002)
     assert float(fates["flagged"]) > 0.9
     assert float(dropped["kept"]) == pytest.approx(1 - float(fates["flagged"]), abs=0.002)

@@ -32,7 +32,7 @@ from srdscan.policy.actions import ActionSpace
 jobs = one_an_attack
 PURIFIERS = ("jpeg quality 15", "blur whole image", "resize to 1/3 and back")
 NONE, OURS, DROP = "none", "srdscan", "drop everything flagged"
-REPAIRS = {"trimmed": "own caption, trimmed", "repaired": "repaired by the policy", "reference": "reference captions"}
+REPAIRS = {"trimmed": "own caption, trimmed", "repaired": "the captioner's own", "reference": "reference captions"}
 """Fates of flagged samples, and the heads of their columns."""
 Pair = Mapping[str, Outcome]
 """What a defence makes of each set."""
