@@ -20,6 +20,7 @@ from srdscan.lab.victims import BATCH
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Case, Lane, Observer, begin, step
 from srdscan.policy.follow import roll_out
+from srdscan.policy.search import cover_peaks
 from srdscan.policy.store import load_policy
 
 Defence = Callable[[list[Lane]], None]
@@ -130,8 +131,7 @@ def at_the_peak(observer: Observer, space: ActionSpace) -> Defence:
     """One mean-colour square of 3 x 3 cells on the peak of the most abnormal head, whatever it is."""
 
     def defence(lanes: list[Lane]) -> None:
-        cells = [divmod(int(lane.view.attention[0].argmax()), space.grid) for lane in lanes]
-        step(lanes, [space.index("occlude", 3, row, column) for row, column in cells], observer, space)
+        cover_peaks(lanes, observer, space)
         for lane in lanes:
             lane.trail = lane.trail[-1:]  # the masked image, for better or worse
 

@@ -55,6 +55,13 @@ def look_ahead(
                 lane.done = lane.done or content(lane.view)
 
 
+def cover_peaks(lanes: Sequence[Lane], observer: Observer, space: ActionSpace) -> None:
+    """One step: the mean colour over what the most abnormal attention head looks at; nothing where there is no map."""
+    looking = [lane for lane in lanes if lane.view.attention[0].any()]
+    peaks = [divmod(int(lane.view.attention[0].argmax()), GRID) for lane in looking]
+    step(looking, [space.index("occlude", PEAK_SIZE, *peak) for peak in peaks], observer, space)
+
+
 def propose(lanes: Sequence[Lane], policy: Policy) -> list[list[int]]:
     """Different actions worth trying in each lane; from one call of the network."""
     values = policy.values(lanes)

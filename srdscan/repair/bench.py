@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from PIL import Image
 
 from srdscan.captioners.base import Captioner
-from srdscan.policy.actions import GRID, Pixels
-from srdscan.policy.episodes import Lane, Observer, View, begin, step
+from srdscan.policy.actions import Pixels
+from srdscan.policy.episodes import Lane, Observer, View, begin
 from srdscan.policy.follow import roll_out
-from srdscan.policy.search import PEAK_SIZE, look_ahead, merit
+from srdscan.policy.search import cover_peaks, look_ahead, merit
 from srdscan.policy.store import Policy
 from srdscan.repair.fates import Repair, fall_back
 from srdscan.repair.second_look import look_again
@@ -80,7 +80,7 @@ class Bench:
         said = [lane.view for lane in lanes]
         roll_out(lanes, self.policy, self.observer, self.content)
         attempts = [[Attempt(lane), Attempt(self._afresh(lane))] for lane in lanes]
-        self._cover_peaks([covered.lane for _, covered in attempts])
+        cover_peaks([covered.lane for _, covered in attempts], self.observer, self.policy.space)
         if cleaned is not None:
             for each, lane in zip(attempts, self._begin(rows, cleaned, references), strict=True):
                 each.append(Attempt(lane, (SUBTRACT,)))
@@ -102,13 +102,6 @@ class Bench:
 
     def _afresh(self, lane: Lane) -> Lane:
         return begin(lane.case, lane.seed, self.policy.steps)
-
-    def _cover_peaks(self, lanes: Sequence[Lane]) -> None:
-        """One step: the mean colour over what the most abnormal attention head looks at."""
-        looking = [lane for lane in lanes if lane.view.attention[0].any()]
-        peaks = [divmod(int(lane.view.attention[0].argmax()), GRID) for lane in looking]
-        actions = [self.policy.space.index("occlude", PEAK_SIZE, *peak) for peak in peaks]
-        step(looking, actions, self.observer, self.policy.space)
 
     def _search(self, attempts: Sequence[list[Attempt]]) -> None:
         """One more attempt at every image of which no caption will do so far."""
