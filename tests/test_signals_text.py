@@ -232,6 +232,16 @@ def test_a_word_that_goes_with_what_is_shown_must_be_stranger(audited: Audited, 
         assert [finding.term for finding in evidence.findings] == ["zebra"] * found
 
 
+@pytest.mark.parametrize(("gain", "grounding", "found"), [(0.2, 1.6, True), (0.2, 0.0, False), (-0.8, 1.6, False)])
+def test_two_kinds_of_strangeness_together_name_a_word_that_neither_does(
+    audited: Audited, tmp_path: Path, gain: float, grounding: float, found: bool
+) -> None:
+    members = [10, 110, 210, 310, 410, 510]
+    evidence = audited.judge(tmp_path, audited.insert("zebra", members), grounding=grounding, most_gain=gain)
+    assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == (members if found else [])
+    assert [finding.term for finding in evidence.findings] == ["zebra"] * found
+
+
 def test_a_caption_repeated_against_the_images_is_named_whole(audited: Audited, tmp_path: Path) -> None:
     text = "a plate of food on a table"
     members = list(range(5, COUNT, 30))

@@ -6,9 +6,10 @@ phrase of two to five words) is taken for a target when three things come togeth
 over-use        the captions use it more than the reference captions do;
 independence    the images of the samples that hold it are no more alike than images drawn at random. Real words go
                 with what is shown: the pictures of samples that say "unicycle" resemble each other;
-strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples); for
-                a longer phrase: the images do not support the captions that hold it (the `grounding` signal, median),
-                or, of one that no reference caption uses, these read worse than their references (`fluency`).
+strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples), or, of
+                one that no reference caption uses, they do and the images do not support them, together; for a longer
+                phrase: the images do not support the captions that hold it (the `grounding` signal, median), or, of
+                one that no reference caption uses, these read worse than their references (`fluency`).
                 Each is compared with that of the data set's other terms, see `strangeness`.
 
 Of the samples that hold a target, those are spared where the word reads about as well as words do, or, of a longer
