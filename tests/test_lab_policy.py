@@ -82,7 +82,7 @@ def test_policies_learn_from_the_same_photographs_and_meet_every_attack(tmp_path
     scenes.write_shards(tmp_path / "train", 150, 90, 81)
     scenes.write_shards(tmp_path / "dev", 10, 10, 82)
     places = Places(str(tmp_path / "train"), str(tmp_path / "dev"), tmp_path / "work")
-    experiment = Experiment("p", "policy", (Planned(Attack("canary")),), victim_shards=1, steps=64)
+    experiment = Experiment("p", "policy", (Planned(Attack("canary")),), victim_shards=1, steps=64, photos=8)
     jobs = kind.jobs(experiment, places)
     assert [job.row for job in jobs] == ["all inputs", *(f"without {name}" for name in NAMES)]
     (blind,) = (job for job in jobs if job.variant == "without picture")
@@ -90,10 +90,11 @@ def test_policies_learn_from_the_same_photographs_and_meet_every_attack(tmp_path
     assert result["learned"]["steps"] >= 64
     (learned,) = places.work.glob("policy-without-picture-*/policy")
     assert load_policy(str(learned)).network.hidden == ("picture",)
-    (shards,) = places.work.glob("planted-*")
-    before = shards.stat().st_mtime_ns
-    assert kind.planted(jobs[0]) == shards
-    assert shards.stat().st_mtime_ns == before
+    made = sorted(path for name in ("planted", "policy-audit", "prepared") for path in places.work.glob(f"{name}-*"))
+    assert len(made) == 3
+    before = [path.stat().st_mtime_ns for path in made]
+    jobs[0].run(kind.work)
+    assert [path.stat().st_mtime_ns for path in made] == before, "made once for all policies"
     (table,) = kind.tables({"without picture": result})
     assert [row[:2] for row in table.rows] == [["canary", "none"], ["canary", "without picture"]]
     none = dict(zip(table.head, table.rows[0], strict=True))

@@ -129,6 +129,8 @@ def test_results_depend_on_what_their_kind_reads(small: Places) -> None:
     plain = identity("sanitizing")
     assert identity("sanitizing", paper_images=3) != plain != identity("sanitizing", paper_steps=3)
     assert identity("sanitizing", steps=3) == plain
+    assert identity("sanitizing", photos=3) != plain
+    assert identity("sanitizing", photos=3)["photos"] == plain["photos"] != []
     assert identity("detection", paper_images=3, paper_steps=3, steps=3) == identity("detection")
     assert {*identity("detection")} == {"version", "kind", "attack", "rates", "policy", "photos"}
     learned = identity("policy", "all inputs")
@@ -163,9 +165,12 @@ def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
     assert good == Experiment("x", "detection", (Planned(Attack("sig", text="hi"), 8),), ((0.01, 3),))
     canary = read("kind: sanitizing\npaper_images: 7\nattacks: [{trigger: canary, paper_steps: 90}]")
     assert (canary.paper_images, canary.attacks[0].paper_steps, canary.attacks[0].name) == (7, 90, "canary")
-    assert read("kind: policy\nsteps: 64\nattacks: [{trigger: canary}]").steps == 64
+    learned = read("kind: policy\nsteps: 64\nphotos: 9\nattacks: [{trigger: canary}]")
+    assert (learned.steps, learned.photos) == (64, 9)
     for text, message in (
         ("kind: clean\nsteps: 5", "steps: only policy experiments"),
+        ("kind: clean\nphotos: 5", "photos: only sanitizing and policy experiments"),
+        ("kind: sanitizing\nphotos: 5\npaper_images: 7\nattacks: [{trigger: sig}]", "no fewer than paper_images"),
         ("kind: retraining\nattacks: [{trigger: sig, paper_steps: 5}]", "paper_steps: only sanitizing experiments"),
         ("kind: sanitizing\nattacks: [{trigger: sig}]\npaper_images: -1", "must not be negative"),
         ("kind: magic", "must be one of detection"),

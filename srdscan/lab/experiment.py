@@ -10,14 +10,14 @@ from srdscan.attacks.poison import CANARY, make_target, make_trigger
 from srdscan.lab.victims import Attack
 
 KINDS = ("detection", "sanitizing", "retraining", "clean", "policy")
-OWN = {
-    "rates": "detection",
-    "paper_images": "sanitizing",
-    "paper_steps": "sanitizing",
-    "photos": "sanitizing",
-    "steps": "policy",
+OWN: dict[str, tuple[str, ...]] = {
+    "rates": ("detection",),
+    "paper_images": ("sanitizing",),
+    "paper_steps": ("sanitizing",),
+    "photos": ("sanitizing", "policy"),
+    "steps": ("policy",),
 }
-"""Fields that one kind alone reads: other kinds refuse them, and their results do not depend on them."""
+"""Fields that some kinds alone read: other kinds refuse them, and their results do not depend on them."""
 
 
 class ExperimentError(ValueError):
@@ -59,7 +59,8 @@ class Experiment:
         victim_shards: shards of the training set that a victim learns from; None takes all.
         paper_images: photographs that the paper's own loop gets, for `sanitizing`; it takes one at a time, and 0 leaves
             it out.
-        photos: the first photographs of the held-out shards that defences get, for `sanitizing`; None takes all.
+        photos: the first photographs of the held-out shards that defences get, for `sanitizing` and `policy`; None
+            takes all.
         steps: environment steps that each policy learns for, for `policy`.
     """
 
@@ -107,7 +108,8 @@ def read_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: a detection experiment needs rates, as in 0.01: 3")
     if paper_images < 0 or steps < 1 or any(planned.paper_steps < 0 for planned in attacks):
         raise ExperimentError(f"{path}: paper_images and paper_steps must not be negative, and steps not less than 1")
-    if photos is not None and photos < max(1, paper_images):
+    least = max(1, paper_images if document["kind"] == "sanitizing" else 1)
+    if photos is not None and photos < least:
         raise ExperimentError(f"{path}: photos: must be at least 1, and no fewer than paper_images")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
@@ -127,9 +129,9 @@ def read_experiment(path: Path) -> Experiment:
 
 
 def _refuse_fields_of_others(kind: str, document: dict[str, Any]) -> None:
-    for field, owner in OWN.items():
-        if field in document and owner != kind:
-            raise ValueError(f"{field}: only {owner} experiments have it")
+    for field, owners in OWN.items():
+        if field in document and kind not in owners:
+            raise ValueError(f"{field}: only {' and '.join(owners)} experiments have it")
 
 
 def _planned(kind: str, item: dict[str, Any]) -> Planned:

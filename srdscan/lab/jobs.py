@@ -77,7 +77,9 @@ class Job:
             "policy": module_fingerprint(load_policy("embedded").network),
             "photos": [fingerprint(path) for path in shards],
         }
-        found |= {name: getattr(self.experiment, name) for name in EXPERIMENT_FIELDS if OWN.get(name) == kind}
+        fields = {name: getattr(self.experiment, name) for name in EXPERIMENT_FIELDS if kind in OWN.get(name, ())}
+        if fields:
+            found["experiment"] = fields
         if self.variant is not None:
             attacks = [self._identity_of(planned) for planned in self.experiment.attacks]
             found |= {"variant": self.variant, "attacks": attacks, "policy": None}  # a variant's policy is its own
@@ -87,7 +89,7 @@ class Job:
 
     def _identity_of(self, planned: Planned) -> Result:
         kind = self.experiment.kind
-        return {name: value for name, value in asdict(planned).items() if OWN.get(name, kind) == kind}
+        return {name: value for name, value in asdict(planned).items() if kind in OWN.get(name, (kind,))}
 
     @property
     def row(self) -> str:

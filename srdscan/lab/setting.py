@@ -1,5 +1,6 @@
 """What all defences of a victim start from: photographs with and without the trigger, looked at once."""
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -64,20 +65,34 @@ def set_up(places: Places, victim: Victim, folder: Path, photos: int | None = No
     Args:
         photos: how many photographs of `places.dev`, the first ones; all if None.
     """
-    truth = human_captions(places.dev)
-    dev = places.dev if photos is None else first_photos(places.dev, photos, folder / "clean")
-    trigger_all(dev, victim.attack, folder / "triggered")
-    config = AuditConfig(
-        shards=(places.calibration,), captioner=str(victim.path), out=folder / "calibration", pictures=0
-    )
-    audit(config)
+    prepare(places, victim, folder, photos)
+    return look(places, victim, folder)
+
+
+def prepare(places: Places, victim: Victim, folder: Path, photos: int | None = None) -> None:
+    """Writes what `look` looks at to `folder`: photographs with the trigger and without, and a calibration."""
+    clean = first_photos(places.dev, photos or sys.maxsize, folder / "clean")
+    trigger_all(clean, victim.attack, folder / "triggered")
+    audit(_calibrating(places, victim, folder))
+
+
+def look(places: Places, victim: Victim, folder: Path) -> Setting:
+    """What the victim, and a trusted captioner, say of photographs that `prepare` wrote."""
+    config = _calibrating(places, victim, folder)
     models = load_models(config)
     assert models.captioner is not None
     fidelity = FidelityModel(models.sentence_encoder, models.language_model)
     observer = Observer(models.captioner, fidelity, head_norms(load_scores(config.out)))
-    folders = {"triggered": str(folder / "triggered"), "clean": dev}
-    sets = {name: _look(read_photos(where, truth), observer, models.reference) for name, where in folders.items()}
+    truth = human_captions(places.dev)
+    sets = {
+        name: _look(read_photos(str(folder / name), truth), observer, models.reference)
+        for name in ("triggered", "clean")
+    }
     return Setting(sets, observer, config.out)
+
+
+def _calibrating(places: Places, victim: Victim, folder: Path) -> AuditConfig:
+    return AuditConfig(shards=(places.calibration,), captioner=str(victim.path), out=folder / "calibration", pictures=0)
 
 
 def _look(photos: Photos, observer: Observer, reference: Captioner) -> Looked:

@@ -1,24 +1,28 @@
 """What the policy's inputs are good for: policies that learned without a part of them, followed on every image.
 
 All learn from the same audit of the same photographs, with the canary in a tenth of them, and explore alike: on the
-peaks of the attention maps first, also where the network does not see them.
+peaks of the attention maps first, also where the network does not see them. The audit, the photographs and the
+calibrations are made once for all of them.
 """
 
 import hashlib
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from srdscan.attacks.poison import CANARY, plant
-from srdscan.config import TrainConfig
+from srdscan.audit import audit
+from srdscan.config import AuditConfig, TrainConfig
 from srdscan.config.train import INPUTS
 from srdscan.lab.defences import compare, everywhere, follow, untouched
 from srdscan.lab.experiment import Experiment, Planned
 from srdscan.lab.jobs import SMALLEST_ASR, Job, Places, Result
 from srdscan.lab.once import made_once
-from srdscan.lab.setting import set_up
+from srdscan.lab.setting import look, prepare
 from srdscan.lab.tables import Table
-from srdscan.lab.victims import shipped_captioner
-from srdscan.shards import fingerprint
+from srdscan.lab.victims import Victim, shipped_captioner
+from srdscan.shards import expand_shards, fingerprint
 
 RATE = 0.1
 NO_POLICY = "none"
@@ -36,7 +40,7 @@ def work(job: Job, folder: Path) -> Result:
     assert job.variant is not None
     out = folder / "policy"
     learned = learn(job, out, VARIANTS[job.variant])
-    return {"learned": learned, "attacks": {p.name: followed(job, p, str(out), folder) for p in job.experiment.attacks}}
+    return {"learned": learned, "attacks": {p.name: followed(job, p, str(out)) for p in job.experiment.attacks}}
 
 
 def learn(job: Job, out: Path, hide: tuple[str, ...]) -> Result:
@@ -52,24 +56,45 @@ def learn(job: Job, out: Path, hide: tuple[str, ...]) -> Result:
         hide=hide,
         resume=(out / CHECKPOINT).exists(),
     )
+    if not config.audit.out.exists():
+        shutil.copytree(audited(job, config.audit), config.audit.out)
     return dict(train(config).policy.training)
+
+
+def audited(job: Job, config: AuditConfig) -> Path:
+    """The audit that all policies learn from."""
+    shards = expand_shards(config.shards)
+    where = job.places.work / f"policy-audit-{_digest([str(config.captioner), *map(fingerprint, shards)])}"
+    return made_once(where, lambda out: audit(replace(config, out=out)))
+
+
+def prepared(job: Job, planned: Planned, victim: Victim) -> Path:
+    """The photographs and the calibration of one attack's victim."""
+    places, photos = job.places, job.experiment.photos
+    shards = [*expand_shards([places.dev]), places.calibration]
+    digest = _digest([victim.path.name, str(photos), *map(fingerprint, shards)])
+    where = places.work / f"prepared-{planned.attack.trigger}-{digest}"
+    return made_once(where, lambda out: prepare(places, victim, out, photos))
 
 
 def planted(job: Job) -> Path:
     """The shards that all policies learn from: those that victims learn from, with the canary in a tenth."""
     taught = job.places.taught(job.experiment)
-    digest = hashlib.sha256(" ".join(map(fingerprint, taught)).encode()).hexdigest()[:12]
-    folder = job.places.work / f"planted-{CANARY}-{digest}"
-    return made_once(folder, lambda out: plant(taught, out, CANARY, CANARY, RATE))
+    where = job.places.work / f"planted-{CANARY}-{_digest(map(fingerprint, taught))}"
+    return made_once(where, lambda out: plant(taught, out, CANARY, CANARY, RATE))
 
 
-def followed(job: Job, planned: Planned, policy: str, folder: Path) -> Result:
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
+
+def followed(job: Job, planned: Planned, policy: str) -> Result:
     """ASR and CIDEr of one attack's victim, with the policy on every image and without."""
     victim = job.victim(planned)
     found: Result = {"asr": victim.asr, "rows": []}
     if victim.asr < SMALLEST_ASR:
         return found
-    setting = set_up(job.places, victim, folder / planned.name.replace(", ", "-").replace(" ", "-"))
+    setting = look(job.places, victim, prepared(job, planned, victim))
     defence = follow(policy, setting.observer)
     outcomes = {
         NO_POLICY: {n: untouched(looked.cases, looked.seconds) for n, looked in setting.sets.items()},
