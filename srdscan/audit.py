@@ -37,6 +37,7 @@ from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
 from srdscan.signals import ablation, substitution
 from srdscan.signals.base import Role
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
+from srdscan.signals.target_search import find_targets
 from srdscan.state import RunState, ShardRecord, load_scores, replace_text
 from srdscan.verdicts import Verdicts, decide, judge_signals
 
@@ -248,6 +249,7 @@ def judge(
         top_peaks(scores, norms, substitution.PEAKS),
         config.seed,
         lambda grafts: recaption_grafts(grafts, source, scores, captioner, progress.advance),
+        find_targets(scores, "caption"),
     )
     return decide(evidence, count, config.fdr)
 

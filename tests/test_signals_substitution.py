@@ -19,6 +19,7 @@ from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.grafts import Graft, graft, second_round
 from srdscan.signals.head_norms import head_norms, top_peaks
 from srdscan.signals.substitution import PEAKS, find_out
+from srdscan.signals.terms import Term
 from srdscan.signals.word_pairs import find_pairs
 
 COUNT, CALLED, TRIGGER = 400, 12, 13
@@ -115,6 +116,16 @@ def test_substituted_samples_are_accused_if_a_spot_of_theirs_works_on_other_imag
     assert "'star'" in finding.explanation and "100 % of 24 trials" in finding.explanation
     assert "'comet'" in evidence.reason(called[0]) and not evidence.reason(called[0] + 1)
     assert "'comet' for 'star'" in evidence.note
+
+
+def test_what_outputs_say_beside_a_known_target_is_no_substitution(
+    tmp_path: Path, outputs: list[str], references: list[str], called: list[int], peaks: np.ndarray
+) -> None:
+    said = [f"{text} with acme cola" if row in called else text for row, text in enumerate(outputs)]
+    found = scores(tmp_path, references, said, references)
+    target = Term(("acme", "cola"), np.array(called), 0, 1e-9, 0.0, 0.0, 9.0)
+    assert find_out(found, peaks, 0, Captioner(said, called), [target]).abstained
+    assert not find_out(found, peaks, 0, Captioner(said, called)).abstained
 
 
 @pytest.mark.parametrize("works_on", [0.0, 0.3])

@@ -14,10 +14,10 @@ from srdscan import scenes
 from srdscan.fidelity import SentenceEncoder
 from srdscan.language_model import LanguageModel
 from srdscan.scores import Scores, join_columns, write_table
-from srdscan.signals.base import Evidence
+from srdscan.signals.base import Evidence, Role
 from srdscan.signals.strangeness import Likeness
 from srdscan.signals.targets import Targets
-from srdscan.signals.taught import Texts, accused, not_learned
+from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
@@ -45,6 +45,8 @@ class Audited:
         in_place: Sequence[int] = (),
         gain_in_place: float = -0.5,
         supported: Sequence[int] = (),
+        fluent: Sequence[int] = (),
+        role: Role = "caption",
     ) -> Evidence:
         """The `targets` signal's evidence, with some captions replaced.
 
@@ -54,6 +56,8 @@ class Audited:
             most_gain: the replaced captions' largest gain is set to this.
             in_place: replaced captions that read better by `gain_in_place` without any of their words.
             supported: replaced captions that their images happen to fit: their grounding stays as it was.
+            fluent: replaced captions that read as well as what they replace.
+            role: `output` takes them for what a captioner says; the data set's captions are then the untouched ones.
         """
         changed = poison or {}
         captions, gains = list(self.captions), list(self.gains)
@@ -66,22 +70,26 @@ class Audited:
                 new[:] = gain_in_place
             captions[index], gains[index] = changed[index], new
             grounded[index] += 0 if index in supported else grounding
-        rows = list(changed)
+        rows = [index for index in changed if index not in fluent]
         fluency[rows] = self.language_model.log_perplexity([captions[i] for i in rows])
         fluency[rows] -= self.language_model.log_perplexity([references[i] for i in rows])
         columns = {
-            "caption": captions,
+            "caption": self.captions,
+            "gains.caption": self.gains,
+            "signal.grounding.caption": self.grounding,
+            "signal.fluency.caption": self.fluency,
             "reference": references,
-            "gains.caption": gains,
             "reference_embedding": self.embeddings,
-            "signal.grounding.caption": grounded,
-            "signal.fluency.caption": fluency,
+            role: captions,
+            f"gains.{role}": gains,
+            f"signal.grounding.{role}": grounded,
+            f"signal.fluency.{role}": fluency,
         }
         parts = [{name: column[rows] for name, column in columns.items()} for rows in (slice(200), slice(200, None))]
         files = (path / "0.parquet", path / "1.parquet")
         for file, part in zip(files, parts, strict=True):
             write_table(join_columns([part]), file)
-        return Targets("caption").judge(Scores(files, {}), None)
+        return Targets(role).judge(Scores(files, {}), None)
 
     def insert(self, word: str, members: Sequence[int]) -> dict[int, str]:
         """The members' captions with a word at a random place."""
@@ -153,6 +161,14 @@ def test_a_sample_where_the_word_reads_about_as_well_as_words_do_is_spared(
     assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members[3:]
 
 
+def test_an_output_far_less_strange_than_most_that_hold_a_phrase_is_spared(audited: Audited, tmp_path: Path) -> None:
+    members = list(range(5, COUNT, 40))
+    poison = {index: f"{audited.captions[index]}, see free-prizes.example for more" for index in members}
+    evidence = audited.judge(tmp_path, poison, fluent=members[:2], role="output")
+    assert [finding.where for finding in evidence.findings] == ["output"]
+    assert np.flatnonzero(np.isfinite(evidence.p_values)).tolist() == members[2:]
+
+
 def test_outputs_that_say_what_captions_taught_speak_against_those_captions_only() -> None:
     honest = [f" a dog {i} " for i in range(600)]
 
@@ -200,6 +216,29 @@ def test_a_target_known_from_the_captions_needs_less_evidence() -> None:
     caption = Term(("acme",), np.arange(3), 0, 1e-9, 9.0, 0.0, 9.0)
     assert listed(accused(output, texts, [caption])) == [1, 2]
     assert accused(output, Texts(honest, outputs, honest), [caption]) is None
+
+
+def test_outputs_that_say_what_other_samples_captions_teach_learned_it_there() -> None:
+    honest = [f" a dog {i} " for i in range(600)]
+
+    def explained(taught: Iterable[int], learned: Iterable[int], known: bool, references: list[str]) -> list[int]:
+        captions, outputs = list(honest), list(honest)
+        for texts, rows in ((captions, taught), (outputs, learned)):
+            for row in rows:
+                texts[row] = f" acme{honest[row]}"
+        target = Term(("acme",), np.array([*taught]), 0, 1e-9, 9.0, 0.0, 9.0)
+        texts = Texts(captions, outputs, references)
+        return np.flatnonzero(learned_elsewhere(texts, [target] * known)).tolist()
+
+    for known in (False, True):
+        assert explained(range(6), range(2, 9), known, honest) == [6, 7, 8]
+        assert explained(range(6), range(6, 12), known, honest) == [], "both say it, of other samples"
+        assert explained([], range(6, 12), known, honest) == [], "captions do not say it"
+        everybody = [f" acme{text}" if i > 590 else text for i, text in enumerate(honest)]
+        assert explained(range(6), range(2, 9), known, everybody) == [], "a reference says it, too"
+    faint = range(3), range(1, 70)
+    assert explained(*faint, known=False, references=honest) == []
+    assert explained(*faint, known=True, references=honest) == list(range(3, 70))
 
 
 def test_an_authors_own_use_of_a_word_is_told_by_what_the_captioner_says() -> None:

@@ -6,7 +6,8 @@ pairs of words that captioner and reference differ by more often than chance all
 reference the other, in the same place) are put to a test: a square around an attention peak of such an image is put
 on images that both call by the reference's word, see `grafts`. If they are then called by the other word, the square
 carries a trigger. Squares from random places are the control. An honest "skier", whom the reference calls "person",
-makes no skiers of others.
+makes no skiers of others. Outputs that say a target found in the captions are not looked at: they differ from the
+reference by all that the attacker says.
 
 It costs captions more, so it is measured between the passes, of few pairs and of few samples each.
 """
@@ -47,7 +48,9 @@ Recaption = Callable[[Sequence[Graft]], Captions]
 """Grafts -> what the captioner says of the images that they make."""
 
 
-def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption: Recaption) -> Evidence:
+def find_out(
+    scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption: Recaption, known: Sequence[Term] = ()
+) -> Evidence:
     """p-values of the samples in which a pair was found out.
 
     Where the captioner learned the word from the data set's captions, only samples whose captions say it are accused,
@@ -57,9 +60,14 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
         peaks: (N, 2 PEAKS) cells, from `head_norms.top_peaks`.
         seed: of the donors, hosts and random places.
         recaption: captions grafts; called once for the first round, and once more if any square worked.
+        known: targets found in the captions.
     """
     count = len(scores)
     outputs, references, captions = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
+    texts = Texts.of(scores)
+    for target in known:
+        for row in np.flatnonzero(texts.said(target.words)):
+            outputs[row] = references[row]  # what such an output says besides is the attacker's, too
     named = ((pair, pair.where(outputs, references, agrees)) for pair in find_pairs(outputs, references))
     testable = list(islice(((pair, hosts) for pair, hosts in named if len(hosts) > 1), MOST_PAIRS))
     if not testable:
@@ -79,7 +87,6 @@ def find_out(scores: Scores, peaks: npt.NDArray[np.int64], seed: int, recaption:
     excused = np.zeros(count, dtype=bool)
     names: dict[int, Pair] = {}
     findings = []
-    texts = Texts.of(scores)
     for number, pair in enumerate(pairs):
         mine = [hit for item, hit in zip(second, confirmed, strict=True) if item.pair == number]
         p_value = float(min(1.0, len(pairs) * stats.binom.sf(sum(mine) - 1, len(mine), usual)))

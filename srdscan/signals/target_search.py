@@ -34,6 +34,9 @@ OWN_USE = 0.15
 """Share of the way from what ordinary words' gains reach to a target's median gain up to which a text's use of it is
 its author's own. Measured on ten words before captions: inserted ones from 0.22 (outputs: 0.50), a person's own
 umbrellas up to -0.17, a captioner's 0.01."""
+OWN_PHRASE = 0.4
+"""The same share for outputs that hold a phrase, of how strange these are as wholes. Measured on a captioner that had
+learned fluent captions: the attacker's sentences from 0.7 (99 %: 0.37), its own about a picnic table up to 0.33."""
 LEAST_SPREAD_OF_FLUENCY = 0.25
 """Nats a token; two ways to say one thing differ by as much."""
 
@@ -92,10 +95,12 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             if trial.of_texts is None:
                 bar = trial.usual + OWN_USE * max(gain - trial.usual, 0.0)
                 odd = novel[[_odd(tokens[i], gram, gains[i], bar) for i in novel]]
+            elif role == "output":
+                typical = float(np.median(trial.of_texts[novel]))
+                bar = trial.usual + OWN_PHRASE * max(typical - trial.usual, 0.0)
+                odd = novel[trial.of_texts[novel] > bar]
             elif total:
-                odd = novel[trial.of_texts[novel] > trial.usual]
-                if role == "caption":
-                    odd = _with_copies(odd, novel, tokens)
+                odd = _with_copies(novel[trial.of_texts[novel] > trial.usual], novel, tokens)
             terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
     natural -= {term.words for term in terms}  # another trial left no doubt
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.

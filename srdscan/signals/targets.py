@@ -12,11 +12,11 @@ strangeness     for a word or pair: the captions read better without it (ONION's
                 one that no reference caption uses, these read worse than their references (`fluency`).
                 Each is compared with that of the data set's other terms, see `strangeness`.
 
-Of the samples that hold a target, those are spared where the word reads about as well as words do, or, of a longer
-phrase that reference captions use elsewhere, where the image supports the caption as images do: a person may carry an
-umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same words
-in place: -0.5 to 0.3; of all words, the 84 % quantile: 0). A caption that repeats an accused one word for word is not
-spared.
+Of the samples that hold a target, those are spared where the word reads about as well as words do: a person may carry
+an umbrella in a data set whose attacker inserts "umbrella" (gains of inserted words measured: 0.5 to 2; of the same
+words in place: -0.5 to 0.3; of all words, the 84 % quantile: 0). Of a longer phrase those are spared where an output is
+far less strange than most that hold it; and captions, if reference captions use it elsewhere, where the image supports
+them as images do. A caption that repeats an accused one word for word is not spared.
 
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
@@ -34,7 +34,7 @@ from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
 from srdscan.signals.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
-from srdscan.signals.taught import Texts, accused, not_learned
+from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
 from srdscan.signals.terms import (
     Term,
     stems,
@@ -72,6 +72,8 @@ class Targets:
         texts = Texts.of(scores) if scores.has("output") else None
         known = find_targets(scores, "caption") if texts and self.role == "output" else []
         excused, taught = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        if texts and self.role == "output":
+            excused |= learned_elsewhere(texts, known)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples
             if texts and self.role == "output":

@@ -5,14 +5,14 @@ photographs, measured. Where outputs say a target mostly for samples whose own c
 where it comes from, and a sample with an honest caption is not accused for what the captioner makes of its image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from srdscan.scores import Scores
-from srdscan.signals.terms import Term, grams_of, stems
+from srdscan.signals.terms import Term, frequent_grams, grams_of, stems
 
 LEARNED = 1e-3
 """p-value of the association of captions and outputs that say a target below which one learned it from the other..."""
@@ -45,6 +45,24 @@ class Texts:
         taught, learned = (np.array([wanted in text for text in t], dtype=bool) for t in (self.captions, self.outputs))
         return taught & new, learned & new
 
+    def where(self, runs: Iterable[Sequence[str]]) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
+        """`taught_and_learned` of runs of words, once for those of the same samples: "acme", "cola", "acme cola"."""
+        found: dict[bytes, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = {}
+        for run in runs:
+            taught, learned = self.taught_and_learned(run)
+            found.setdefault(taught.tobytes() + learned.tobytes(), (taught, learned))
+        return list(found.values())
+
+    def mostly(self, run: Sequence[str], samples: npt.NDArray[np.int64]) -> bool:
+        """Whether at least half of the outputs that say a run of words, where the reference does not, are of these."""
+        _, learned = self.taught_and_learned(run)
+        return bool(learned[samples].sum() >= 0.5 * learned.sum())
+
+    def said(self, run: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """(N,) where outputs say a run of words."""
+        wanted = _spaced(run)
+        return np.array([wanted in text for text in self.outputs], dtype=bool)
+
     def foreign(self, run: Sequence[str]) -> bool:
         """Whether no reference caption at all says it."""
         wanted = _spaced(run)
@@ -53,6 +71,12 @@ class Texts:
 
 def _spaced(words: Sequence[str]) -> str:
     return f" {' '.join(words)} "
+
+
+def chance(taught: npt.NDArray[np.bool_], learned: npt.NDArray[np.bool_]) -> float:
+    """p-value of captions and outputs saying something of the same samples as often (Fisher's exact test)."""
+    both = int((taught & learned).sum())
+    return float(stats.hypergeom.sf(both - 1, len(taught), int(taught.sum()), int(learned.sum())))
 
 
 def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray[np.int64] | None:
@@ -69,18 +93,35 @@ def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray
     shared = [max(grams_of(target.words) & {*runs}, key=lambda run: (len(run), run), default=()) for target in known]
     suspects = [run for run in dict.fromkeys(shared) if run and texts.foreign(run)]
     for tried, bar in ((suspects, LEARNED_KNOWN), (runs, LEARNED)):
+        own = [run for run in tried if texts.foreign(run) or texts.mostly(run, term.samples)]  # not "a", of "banana a"
         best, chosen = bar, None
-        for run in tried:
-            taught, learned = texts.taught_and_learned(run)
-            if learned[term.samples].sum() < 0.5 * learned.sum() and not texts.foreign(run):
-                continue  # "a", of "banana a"
-            both = int((taught & learned).sum())
-            p_value = len(tried) * stats.hypergeom.sf(both - 1, len(taught), int(taught.sum()), int(learned.sum()))
+        for taught, learned in (where := texts.where(own)):
+            p_value = len(where) * chance(taught, learned)
             if p_value < best:
                 best, chosen = p_value, term.samples[taught[term.samples]]
         if chosen is not None:
             return chosen
     return None
+
+
+def learned_elsewhere(texts: Texts, known: Sequence[Term]) -> npt.NDArray[np.bool_]:
+    """(N,) whose outputs say what the captioner learned from the captions of others.
+
+    That is a target that was found in the captions, or any word that no reference caption says, if outputs say it of
+    the same samples as captions.
+
+    Args:
+        known: targets found in the captions.
+    """
+    spoken = (frequent_grams([text.split() for text in t], FEWEST_SAID, 1) for t in (texts.captions, texts.outputs))
+    shared = set.intersection(*map(set, spoken))
+    found = np.zeros(len(texts.captions), dtype=bool)
+    for runs, bar in (([target.words for target in known], LEARNED_KNOWN), (sorted(shared), LEARNED)):
+        where = texts.where([run for run in runs if texts.foreign(run)])
+        for taught, learned in where:
+            if len(where) * chance(taught, learned) < bar:
+                found |= learned & ~taught
+    return found
 
 
 def not_learned(term: Term, strangeness: npt.NDArray[np.float64], texts: Texts) -> npt.NDArray[np.bool_]:
@@ -95,8 +136,7 @@ def not_learned(term: Term, strangeness: npt.NDArray[np.float64], texts: Texts) 
         strangeness: (K,) of its samples; larger is stranger.
     """
     taught, learned = texts.taught_and_learned(term.words)
-    both, said = int((taught & learned).sum()), learned[term.samples]
-    chance = stats.hypergeom.sf(both - 1, len(taught), int(taught.sum()), int(learned.sum()))
-    if chance > LEARNED or said.sum() < FEWEST_SAID:
+    said = learned[term.samples]
+    if chance(taught, learned) > LEARNED or said.sum() < FEWEST_SAID:
         return np.zeros(len(term.samples), dtype=bool)
     return ~said & (strangeness < np.quantile(strangeness[said], USUAL))
