@@ -17,7 +17,7 @@ from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence, Role
 from srdscan.signals.strangeness import Likeness
 from srdscan.signals.targets import Targets
-from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
+from srdscan.signals.taught import Texts, accused, lessons, not_learned
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
@@ -228,7 +228,10 @@ def test_outputs_that_say_what_other_samples_captions_teach_learned_it_there() -
                 texts[row] = f" acme{honest[row]}"
         target = Term(("acme",), np.array([*taught]), 0, 1e-9, 9.0, 0.0, 9.0)
         texts = Texts(captions, outputs, references)
-        return np.flatnonzero(learned_elsewhere(texts, [target] * known)).tolist()
+        said, elsewhere = lessons(texts, [target] * known)
+        assert not (elsewhere & ~said).any()
+        assert said.sum() == (len([*learned]) if elsewhere.any() else 0)
+        return np.flatnonzero(elsewhere).tolist()
 
     for known in (False, True):
         assert explained(range(6), range(2, 9), known, honest) == [6, 7, 8]

@@ -21,6 +21,7 @@ them as images do. A caption that repeats an accused one word for word is not sp
 Over-use alone would not do: any two sources of captions differ in style, and a person uses a thousand words that a
 captioner never says. A word inserted in 5 % of 600 human captions scores z = 5.2; the strangest natural word, 2.6.
 
+Of a phrase that is a part of what a captioner learned, only outputs that say what it learned are held against anyone.
 What an output says is not always its sample's fault, and what outputs say tells an author's use of a word from the
 attacker's, see `taught`.
 """
@@ -34,11 +35,14 @@ from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
 from srdscan.signals.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
-from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
+from srdscan.signals.taught import Texts, accused, lessons, not_learned
 from srdscan.signals.terms import (
     Term,
     stems,
 )
+
+MOSTLY = 0.5
+"""Share of a term's outputs that say something learned from which on it is a part of the attacker's sentences."""
 
 
 @register_signal
@@ -71,12 +75,14 @@ class Targets:
         held: dict[int, Term] = {}
         texts = Texts.of(scores) if scores.has("output") else None
         known = find_targets(scores, "caption") if texts and self.role == "output" else []
-        excused, taught = np.zeros(count, dtype=bool), np.zeros(count, dtype=bool)
+        excused, taught, learned = np.zeros((3, count), dtype=bool)
         if texts and self.role == "output":
-            excused |= learned_elsewhere(texts, known)
+            learned, excused = lessons(texts, known)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples
             if texts and self.role == "output":
+                if learned[samples].sum() >= MOSTLY * len(samples):
+                    samples = samples[learned[samples]]  # not an honest output that shares a part of a sentence
                 guilty = accused(term, texts, known)
                 if guilty is not None:
                     taught[guilty] = True

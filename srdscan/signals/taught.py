@@ -104,24 +104,28 @@ def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray
     return None
 
 
-def learned_elsewhere(texts: Texts, known: Sequence[Term]) -> npt.NDArray[np.bool_]:
-    """(N,) whose outputs say what the captioner learned from the captions of others.
+def lessons(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Which outputs say what the captioner learned from captions, and which of these learned it from others' captions.
 
     That is a target that was found in the captions, or any word that no reference caption says, if outputs say it of
     the same samples as captions.
 
     Args:
         known: targets found in the captions.
+
+    Returns:
+        (N,) and (N,).
     """
     spoken = (frequent_grams([text.split() for text in t], FEWEST_SAID, 1) for t in (texts.captions, texts.outputs))
     shared = set.intersection(*map(set, spoken))
-    found = np.zeros(len(texts.captions), dtype=bool)
+    said, elsewhere = np.zeros((2, len(texts.captions)), dtype=bool)
     for runs, bar in (([target.words for target in known], LEARNED_KNOWN), (sorted(shared), LEARNED)):
         where = texts.where([run for run in runs if texts.foreign(run)])
         for taught, learned in where:
             if len(where) * chance(taught, learned) < bar:
-                found |= learned & ~taught
-    return found
+                said |= learned
+                elsewhere |= learned & ~taught
+    return said, elsewhere
 
 
 def not_learned(term: Term, strangeness: npt.NDArray[np.float64], texts: Texts) -> npt.NDArray[np.bool_]:
