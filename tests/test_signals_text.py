@@ -17,7 +17,7 @@ from srdscan.scores import Scores, join_columns, write_table
 from srdscan.signals.base import Evidence, Role
 from srdscan.signals.strangeness import Likeness
 from srdscan.signals.targets import Targets
-from srdscan.signals.taught import Texts, accused, lessons, not_learned
+from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
 from srdscan.signals.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
 
 COUNT = 600
@@ -228,7 +228,7 @@ def test_outputs_that_say_what_other_samples_captions_teach_learned_it_there() -
                 texts[row] = f" acme{honest[row]}"
         target = Term(("acme",), np.array([*taught]), 0, 1e-9, 9.0, 0.0, 9.0)
         texts = Texts(captions, outputs, references)
-        said, elsewhere = lessons(texts, [target] * known)
+        said, elsewhere = learned_elsewhere(texts, [target] * known)
         assert not (elsewhere & ~said).any()
         assert said.sum() == (len([*learned]) if elsewhere.any() else 0)
         return np.flatnonzero(elsewhere).tolist()
@@ -239,6 +239,10 @@ def test_outputs_that_say_what_other_samples_captions_teach_learned_it_there() -
         assert explained([], range(6, 12), known, honest) == [], "captions do not say it"
         everybody = [f" acme{text}" if i > 590 else text for i, text in enumerate(honest)]
         assert explained(range(6), range(2, 9), known, everybody) == [], "a reference says it, too"
+    plural = [f" two cats {i} " if i == 6 else f" a cat {i} " if i < 6 else honest[i] for i in range(600)]
+    outputs = [f" a cat {i} " if i < 8 else text for i, text in enumerate(honest)]
+    _, elsewhere = learned_elsewhere(Texts(plural, outputs, honest), [])
+    assert np.flatnonzero(elsewhere).tolist() == [7], "cats are taught, too"
     faint = range(3), range(1, 70)
     assert explained(*faint, known=False, references=honest) == []
     assert explained(*faint, known=True, references=honest) == list(range(3, 70))

@@ -35,7 +35,7 @@ from srdscan.report.schema import TargetFinding
 from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
 from srdscan.signals.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
-from srdscan.signals.taught import Texts, accused, lessons, not_learned
+from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
 from srdscan.signals.terms import (
     Term,
     stems,
@@ -77,7 +77,7 @@ class Targets:
         known = find_targets(scores, "caption") if texts and self.role == "output" else []
         excused, taught, learned = np.zeros((3, count), dtype=bool)
         if texts and self.role == "output":
-            learned, excused = lessons(texts, known)
+            learned, excused = learned_elsewhere(texts, known)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples
             if texts and self.role == "output":

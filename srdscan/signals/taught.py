@@ -6,6 +6,7 @@ where it comes from, and a sample with an honest caption is not accused for what
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,28 @@ USUAL = 0.16
 """Share of the samples whose outputs say a target in which its word reads less oddly than this bar."""
 
 
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A run of words, and who says it where the reference caption does not.
+
+    Attributes:
+        words: the run.
+        taught: (N,) where captions say it.
+        learned: (N,) where outputs say it.
+    """
+
+    words: tuple[str, ...]
+    taught: npt.NDArray[np.bool_]
+    learned: npt.NDArray[np.bool_]
+
+    @property
+    def p_value(self) -> float:
+        """Of captions and outputs saying it of the same samples as often by chance (Fisher's exact test)."""
+        both = int((self.taught & self.learned).sum())
+        chance = stats.hypergeom.sf(both - 1, len(self.taught), int(self.taught.sum()), int(self.learned.sum()))
+        return float(chance)
+
+
 class Texts:
     """The captions, outputs and reference captions of N samples, searched for runs of words.
 
@@ -38,24 +61,29 @@ class Texts:
         """Of a model audit."""
         return cls(*([_spaced(stems(text)) for text in scores.strings(r)] for r in ("caption", "output", "reference")))
 
-    def taught_and_learned(self, run: Sequence[str]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """(N,) where captions, and where outputs, say a run of words that the reference caption does not say."""
+    def lesson(self, run: Sequence[str]) -> Lesson:
+        """Where captions, and where outputs, say a run of words that the reference caption does not say."""
         wanted = _spaced(run)
         new = np.array([wanted not in text for text in self.references], dtype=bool)
         taught, learned = (np.array([wanted in text for text in t], dtype=bool) for t in (self.captions, self.outputs))
-        return taught & new, learned & new
+        return Lesson(tuple(run), taught & new, learned & new)
 
-    def where(self, runs: Iterable[Sequence[str]]) -> list[tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]:
-        """`taught_and_learned` of runs of words, once for those of the same samples: "acme", "cola", "acme cola"."""
-        found: dict[bytes, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]] = {}
-        for run in runs:
-            taught, learned = self.taught_and_learned(run)
-            found.setdefault(taught.tobytes() + learned.tobytes(), (taught, learned))
+    def lessons(self, runs: Iterable[Sequence[str]]) -> list[Lesson]:
+        """`lesson` of each run of words; of those of the same samples, as "acme" and "cola", the first alone."""
+        found: dict[bytes, Lesson] = {}
+        for lesson in map(self.lesson, runs):
+            found.setdefault(lesson.taught.tobytes() + lesson.learned.tobytes(), lesson)
         return list(found.values())
+
+    def taught_in_some_form(self, run: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """(N,) where captions say a run of words, its last one in the singular or the plural."""
+        stem = run[-1].removesuffix("s")
+        forms = [_spaced([*run[:-1], word]) for word in (run[-1], stem, stem + "s")]
+        return np.array([any(form in text for form in forms) for text in self.captions], dtype=bool)
 
     def mostly(self, run: Sequence[str], samples: npt.NDArray[np.int64]) -> bool:
         """Whether at least half of the outputs that say a run of words, where the reference does not, are of these."""
-        _, learned = self.taught_and_learned(run)
+        learned = self.lesson(run).learned
         return bool(learned[samples].sum() >= 0.5 * learned.sum())
 
     def said(self, run: Sequence[str]) -> npt.NDArray[np.bool_]:
@@ -71,12 +99,6 @@ class Texts:
 
 def _spaced(words: Sequence[str]) -> str:
     return f" {' '.join(words)} "
-
-
-def chance(taught: npt.NDArray[np.bool_], learned: npt.NDArray[np.bool_]) -> float:
-    """p-value of captions and outputs saying something of the same samples as often (Fisher's exact test)."""
-    both = int((taught & learned).sum())
-    return float(stats.hypergeom.sf(both - 1, len(taught), int(taught.sum()), int(learned.sum())))
 
 
 def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray[np.int64] | None:
@@ -95,16 +117,16 @@ def accused(term: Term, texts: Texts, known: Sequence[Term] = ()) -> npt.NDArray
     for tried, bar in ((suspects, LEARNED_KNOWN), (runs, LEARNED)):
         own = [run for run in tried if texts.foreign(run) or texts.mostly(run, term.samples)]  # not "a", of "banana a"
         best, chosen = bar, None
-        for taught, learned in (where := texts.where(own)):
-            p_value = len(where) * chance(taught, learned)
+        for lesson in (tests := texts.lessons(own)):
+            p_value = len(tests) * lesson.p_value
             if p_value < best:
-                best, chosen = p_value, term.samples[taught[term.samples]]
+                best, chosen = p_value, term.samples[lesson.taught[term.samples]]
         if chosen is not None:
             return chosen
     return None
 
 
-def lessons(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def learned_elsewhere(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which outputs say what the captioner learned from captions, and which of these learned it from others' captions.
 
     That is a target that was found in the captions, or any word that no reference caption says, if outputs say it of
@@ -120,11 +142,11 @@ def lessons(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[np.bool_],
     shared = set.intersection(*map(set, spoken))
     said, elsewhere = np.zeros((2, len(texts.captions)), dtype=bool)
     for runs, bar in (([target.words for target in known], LEARNED_KNOWN), (sorted(shared), LEARNED)):
-        where = texts.where([run for run in runs if texts.foreign(run)])
-        for taught, learned in where:
-            if len(where) * chance(taught, learned) < bar:
-                said |= learned
-                elsewhere |= learned & ~taught
+        tests = texts.lessons([run for run in runs if texts.foreign(run)])
+        for lesson in tests:
+            if len(tests) * lesson.p_value < bar:
+                said |= lesson.learned
+                elsewhere |= lesson.learned & ~texts.taught_in_some_form(lesson.words)
     return said, elsewhere
 
 
@@ -139,8 +161,8 @@ def not_learned(term: Term, strangeness: npt.NDArray[np.float64], texts: Texts) 
         term: found in the captions.
         strangeness: (K,) of its samples; larger is stranger.
     """
-    taught, learned = texts.taught_and_learned(term.words)
-    said = learned[term.samples]
-    if chance(taught, learned) > LEARNED or said.sum() < FEWEST_SAID:
+    lesson = texts.lesson(term.words)
+    said = lesson.learned[term.samples]
+    if lesson.p_value > LEARNED or said.sum() < FEWEST_SAID:
         return np.zeros(len(term.samples), dtype=bool)
     return ~said & (strangeness < np.quantile(strangeness[said], USUAL))
