@@ -155,6 +155,11 @@ def test_attacks_that_did_not_take_have_a_row_and_no_points(tmp_path: Path) -> N
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+def test_where_no_attack_took_there_are_no_decisions_to_compare() -> None:
+    (table,) = KINDS["detection"].tables({"a": {"asr": 0.25, "rows": [], "ablations": []}})
+    assert table.rows[0][:4] == ["a", "", "0.250", "did not take"]
+
+
 def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
     def read(text: str) -> Experiment:
         path = tmp_path / "x.yaml"

@@ -151,7 +151,7 @@ def _bonferroni(p: Doubles) -> Doubles:
 
 
 def tables(results: Mapping[str, Result]) -> list[Table]:
-    """Detection by attack and rate; ablations by variant."""
+    """Detection by attack and rate; ablations by variant, if an attack took."""
     names = [OURS, *PEERS]
     detection = Table(
         "detection",
@@ -177,6 +177,8 @@ def tables(results: Mapping[str, Result]) -> list[Table]:
             )
         if not result["rows"]:
             detection.add(attack, "", f"{result['asr']:.3f}", *["did not take"] * (len(detection.head) - 3))
+    if not any(result["rows"] for result in results.values()):
+        return [detection]
     rates = sorted({row["rate"] for result in results.values() for row in result["ablations"]}, reverse=True)
     ablation = Table("ablation", ["decision", *(f"mean F1, {100 * rate:g} %" for rate in rates), "mean FPR"])
     every = [{**row, "variant": OURS} for r in results.values() for row in r["rows"] if row["detector"] == OURS]
