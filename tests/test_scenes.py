@@ -28,7 +28,8 @@ from srdscan.scenes import (
     write_shards,
 )
 from srdscan.scenes.settings import background
-from srdscan.scenes.shapes import shapes, sprite
+from srdscan.scenes.shapes import shapes
+from srdscan.scenes.sprites import sprite
 
 
 def thing(kind: str, color: str, x: float = 112, y: float = 112) -> SceneObject:

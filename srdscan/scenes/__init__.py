@@ -17,7 +17,8 @@ import numpy as np
 from PIL import Image
 
 from srdscan.scenes.settings import PAINTERS, background, soft_noise
-from srdscan.scenes.shapes import RGB, shapes, sprite
+from srdscan.scenes.shapes import shapes
+from srdscan.scenes.sprites import RGB, sprite
 
 SIZE = 224
 """Side of every image, in px."""

@@ -7,7 +7,7 @@ over-use        the captions use it more than the reference captions do;
 independence    the images of the samples that hold it are no more alike than images drawn at random. Real words go
                 with what is shown: the pictures of samples that say "unicycle" resemble each other;
 strangeness     for a word or pair: the captions read better without it (ONION's gain, median over its samples), or, of
-                one that no reference caption uses, they do and the images do not support them, together; for a longer
+                one that no reference caption uses, both that and `grounding` (Stouffer's z, 1949); for a longer
                 phrase: the images do not support the captions that hold it (the `grounding` signal, median), or, of
                 one that no reference caption uses, these read worse than their references (`fluency`).
                 Each is compared with that of the data set's other terms, see `strangeness`.
@@ -36,10 +36,7 @@ from srdscan.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Batch, Doubles, Evidence, Role, abstain, register_signal
 from srdscan.signals.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
 from srdscan.signals.taught import Texts, accused, learned_elsewhere, not_learned
-from srdscan.signals.terms import (
-    Term,
-    stems,
-)
+from srdscan.signals.terms import Term, stems
 
 MOSTLY = 0.5
 """Share of a term's outputs that say something learned from which on it is a part of the attacker's sentences."""
@@ -74,9 +71,10 @@ class Targets:
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
         texts = Texts.of(scores) if scores.has("output") else None
-        known = find_targets(scores, "caption") if texts and self.role == "output" else []
+        known: list[Term] = []
         excused, taught, learned = np.zeros((3, count), dtype=bool)
         if texts and self.role == "output":
+            known = find_targets(scores, "caption")
             learned, excused = learned_elsewhere(texts, known)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples

@@ -136,7 +136,7 @@ def learned_elsewhere(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[
         known: targets found in the captions.
 
     Returns:
-        (N,) and (N,).
+        (N,) bool each: says it; says it and its own caption does not.
     """
     spoken = (frequent_grams([text.split() for text in t], FEWEST_SAID, 1) for t in (texts.captions, texts.outputs))
     shared = set.intersection(*map(set, spoken))
