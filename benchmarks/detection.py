@@ -20,7 +20,8 @@ from srdscan.attacks.truth import Truth
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.evaluate import Evaluation, evaluate
-from srdscan.shards import Edit, Sample, expand_shards, read_shard, rewrite_shard, shard_name
+from srdscan.sources.base import Sample
+from srdscan.sources.tar import Edit, expand_shards, read_shard, rewrite_shard, shard_name
 
 CANARY, CLEAN = "captioner-backdoored", "captioner"
 

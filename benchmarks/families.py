@@ -54,18 +54,17 @@ from transformers import (
 from srdscan import scenes
 from srdscan.attacks.poison import plant
 from srdscan.attacks.triggers import Checkerboard
-from srdscan.audit import audit
-from srdscan.captioners.load import load_captioner
-from srdscan.captioners.preprocess import Preprocessor
+from srdscan.audit import audit, open_models
 from srdscan.config import AuditConfig
 from srdscan.evaluate import evaluate
-from srdscan.fidelity import FidelityModel
 from srdscan.lab.metrics import attack_success_rate
-from srdscan.models import load_models
+from srdscan.measure.state import load_scores
+from srdscan.models.captioners.load import load_captioner
+from srdscan.models.captioners.preprocess import Preprocessor
 from srdscan.policy.actions import GRID
 from srdscan.policy.episodes import Observer
+from srdscan.policy.fidelity import FidelityModel
 from srdscan.signals.head_norms import head_norms
-from srdscan.state import load_scores
 
 SIDE, PATCH, WIDTH = 64, 8, 128
 SPREAD = 0.06
@@ -219,7 +218,7 @@ def trained_row(name: str, make: Callable[[int], Any], processor: Any, args: arg
         rng = np.random.default_rng(2)
         hit = [Checkerboard().apply(image, rng) for image in fresh]
         plain = captioner.describe(captioner.encode([Image.fromarray(image) for image in fresh])).captions
-        models_ = load_models(config)
+        models_ = open_models(config)
         fidelity = FidelityModel(models_.sentence_encoder, models_.language_model)
         observer = Observer(captioner, fidelity, head_norms(load_scores(work / "run")))
         cases = observer.cases(hit, [scenes.compose(402, index).caption for index in range(200)])

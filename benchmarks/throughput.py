@@ -23,12 +23,15 @@ import torch
 from PIL import Image
 from transformers import VisionEncoderDecoderModel
 
-from srdscan.captioners.load import EMBEDDED, models_folder
+from srdscan.audit import open_models
 from srdscan.config import AuditConfig
-from srdscan.images import decode_image
-from srdscan.models import Models, load_models
-from srdscan.scoring import read_options, score_shard
-from srdscan.shards import Sample, expand_shards, open_shard, read_shard
+from srdscan.measure.scoring import read_options, score_shard
+from srdscan.models.captioners.load import EMBEDDED
+from srdscan.models.fetch import models_folder
+from srdscan.models.loaded import Models
+from srdscan.sources.base import Sample
+from srdscan.sources.images import decode_image
+from srdscan.sources.tar import expand_shards, open_shard, read_shard
 
 
 def batches(images: Sequence[Image.Image], size: int) -> Iterator[Sequence[Image.Image]]:
@@ -76,7 +79,7 @@ def audit_seconds(config: AuditConfig, models: Models) -> tuple[float, int]:
 
 def speed(args: argparse.Namespace) -> dict[str, object]:
     config = AuditConfig(shards=(args.photos,), captioner=args.captioner, batch_size=args.batch_size)
-    models = load_models(config)
+    models = open_models(config)
     samples = [s for path in expand_shards(config.shards) for s in read_shard(path) if isinstance(s, Sample)]
     images = [decode_image(sample.image) for sample in samples]
     captions = [sample.caption for sample in samples]

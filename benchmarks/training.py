@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 
-from srdscan.audit import examine
+from srdscan.audit import examine, open_models
 from srdscan.config import TrainConfig
-from srdscan.models import load_models
 from srdscan.policy.dqn import DoubleDQN
 from srdscan.policy.env import RepairEnv
 from srdscan.policy.recorder import Recorder
@@ -82,7 +81,7 @@ def main() -> None:
             shards=(args.shards,), captioner="captioner-backdoored", out=Path(folder), steps=args.steps,
             lanes=args.lanes, cases=400,
         )  # fmt: skip
-        models = load_models(config.audit)
+        models = open_models(config.audit)
         cases, _, observer, bar = gather(config, models, examine(config.audit, models, Quiet()), Quiet())
         speed = {}
         for lanes in (args.lanes, 1):

@@ -9,37 +9,35 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from srdscan.canary import make_canary
-from srdscan.config import AuditConfig
-from srdscan.device import pick_device
-from srdscan.fit import measure_fit
-from srdscan.models import Models, load_models, model_records
+from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.decide.fit import measure_fit
+from srdscan.decide.verdicts import Verdicts, decide, judge_signals
+from srdscan.findings import ablation, substitution
+from srdscan.findings.recaption import ablate, recaption_grafts
+from srdscan.findings.target_search import find_targets
+from srdscan.finetune.canary import BASE, make_canary
+from srdscan.measure.batch import Role
+from srdscan.measure.revisit import ImageSource
+from srdscan.measure.scores import Scores
+from srdscan.measure.scoring import Room, score_shard
+from srdscan.measure.state import RunState, ShardRecord, load_scores, replace_text
+from srdscan.models.device import module_fingerprint, pick_device
+from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
-from srdscan.report.build import make_report
+from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
+from srdscan.report.build import Settings, make_report
 from srdscan.report.html import FlaggedSample, write_html
+from srdscan.report.illustrate import Pictures, illustrate
 from srdscan.report.markdown import to_markdown
 from srdscan.report.pictures import thumbnail
-from srdscan.report.schema import (
-    IrregularSample,
-    ModelRecord,
-    Report,
-    Sanitized,
-    to_json,
-)
+from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.table import write_samples
-from srdscan.revisit import ImageSource, Pictures, ablate, illustrate, recaption_grafts
-from srdscan.sanitize import Sanitizer, check_destination
-from srdscan.scores import Scores
-from srdscan.scoring import Room, read_options, score_shard
-from srdscan.shards import ShardError, expand_shards, open_shard, shard_name
-from srdscan.signals import ablation, substitution
-from srdscan.signals.base import Role
+from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
-from srdscan.signals.target_search import find_targets
-from srdscan.state import RunState, ShardRecord, load_scores, replace_text
-from srdscan.verdicts import Verdicts, decide, judge_signals
+from srdscan.sources.base import IrregularSample, ShardError
+from srdscan.sources.tar import expand_shards, open_shard, shard_name
 
 
 @dataclass(frozen=True)
@@ -73,9 +71,8 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     progress = progress or Quiet()
     progress.stage("loading models", None)
     if config.sanitize is not None:
-        check_destination(config, expand_shards(config.shards))
-    captioner = str(make_canary(config, progress)) if config.canary else config.captioner
-    models = load_models(config, captioner)
+        check_destination(config.sanitize, expand_shards(config.shards))
+    models = open_models(config, str(make_canary(_canary(config), progress)) if config.canary else None)
     wanted = config.sanitize is not None and config.replace != "drop" and models.captioner is not None
     policy = load_policy(config.policy, pick_device(config.device)) if wanted else None
     examined = examine(config, models, progress)
@@ -98,12 +95,51 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     scored = [record for record in examined.records if record.scored]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
-    report = make_report(config, examined.records, verdicts, model_records(models, policy), sanitized, fit)
+    records = model_records(models)
+    if policy is not None:
+        records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
+    report = make_report(_settings(config), examined.records, verdicts, records, sanitized, fit)
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"
     write_html(html, report, shown, verdicts.p_values)
     return Outcome(report, verdicts, html)
+
+
+def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
+    """The models that an audit's configuration names.
+
+    Args:
+        captioner: the captioner under audit, where it is another than the configuration's.
+    """
+    return load_models(
+        config.reference,
+        captioner or config.captioner,
+        config.sentence_encoder,
+        config.language_model,
+        config.device,
+        config.num_beams,
+        config.prompt,
+        config.reference_prompt,
+    )
+
+
+def _canary(config: AuditConfig) -> FinetuneConfig:
+    """How the canary is fine-tuned."""
+    return FinetuneConfig(
+        shards=config.shards,
+        base=BASE,
+        out=config.out / "canary",
+        epochs=config.canary_epochs,
+        seed=config.seed,
+        caption_fields=config.caption_fields,
+        max_pixels=config.max_pixels,
+    )
+
+
+def _settings(config: AuditConfig) -> Settings:
+    mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
+    return Settings(mode, config.fail_on, allowed_share(config.fail_on), config.fdr, asdict(config))
 
 
 def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
@@ -145,7 +181,18 @@ def write_sanitized(
         )
     progress.stage("writing shards", sum(record.scored for record in examined.records))
     source = examined.source
-    return repairs, Sanitizer(config, source.locations, examined.records, source.indices, repairs).write(progress)
+    assert config.sanitize is not None
+    sanitizer = Sanitizer(
+        config.sanitize,
+        config.out / "quarantine",
+        config.reading,
+        source.locations,
+        examined.records,
+        source.indices,
+        repairs,
+        images_too=config.replace == "image+caption",
+    )
+    return repairs, sanitizer.write(progress)
 
 
 def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined:
@@ -160,7 +207,7 @@ def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined
     state = RunState(config.out, _identity(config, locations, model_records(models)))
     records = score(config, locations, models, state, progress)
     scores = state.scores(records)
-    source = ImageSource(config, locations, records, scores)
+    source = ImageSource(locations, records, scores, config.reading, config.batch_size, config.max_pixels)
     verdicts = judge(config, source, scores, models, calibration, progress)
     return Examined(records, scores, verdicts, source, calibration)
 
@@ -202,7 +249,15 @@ def _score_one(
                 progress.advance(finished.scored)
                 return finished
             found = score_shard(
-                shard, models, read_options(config), config.batch_size, limit, config.max_pixels, progress.advance, room
+                shard,
+                models,
+                signals_for(models.captioner is not None),
+                config.reading,
+                config.batch_size,
+                limit,
+                config.max_pixels,
+                progress.advance,
+                room,
             )
     except ShardError as error:
         record = ShardRecord(name, location, "", 0, (), str(error), {})

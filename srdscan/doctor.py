@@ -12,10 +12,11 @@ from importlib.metadata import PackageNotFoundError, version
 import torch
 
 from srdscan import scenes
-from srdscan.captioners.load import EMBEDDED, ModelError, load_captioner
-from srdscan.device import autocast_dtype, pick_device, reuse_large_allocations
-from srdscan.fidelity import SentenceEncoder
-from srdscan.language_model import LanguageModel
+from srdscan.models.captioners.load import EMBEDDED, load_captioner
+from srdscan.models.device import autocast_dtype, pick_device, reuse_large_allocations
+from srdscan.models.fetch import ModelError
+from srdscan.models.language_model import LanguageModel
+from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.policy.store import load_policy
 
 NEEDED = ("srdscan", "torch", "transformers", "tokenizers", "safetensors", "sentence-transformers", "webdataset",

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.logger import Logger
 
-from srdscan.audit import Examined, examine
+from srdscan.audit import Examined, examine, open_models
 from srdscan.config import ConfigError, TrainConfig
-from srdscan.fidelity import FidelityModel
-from srdscan.models import Models, load_models
+from srdscan.models.loaded import Models
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.dqn import DoubleDQN, RepairPolicy
 from srdscan.policy.env import RepairEnv
 from srdscan.policy.episodes import STEPS, Case, Observer, Reward
+from srdscan.policy.fidelity import FidelityModel
 from srdscan.policy.recorder import Recorder, draw_learning_curve
 from srdscan.policy.store import Policy, save_policy
 from srdscan.progress import Progress, Quiet
@@ -56,7 +56,7 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Trained:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
-    models = load_models(config.audit)
+    models = open_models(config.audit)
     examined = examine(config.audit, models, progress)
     cases, suspicious, observer, bar = gather(config, models, examined, progress)
     env = RepairEnv(cases, observer, config.lanes, reward=_reward(config), seed=config.seed)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from srdscan import scenes
-from srdscan.captioners.load import load_captioner
+from srdscan.models.captioners.load import load_captioner
 
 
 def pytest_configure(config: pytest.Config) -> None:

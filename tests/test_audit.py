@@ -17,7 +17,8 @@ from srdscan import scenes
 from srdscan.audit import Outcome, audit
 from srdscan.config import AuditConfig, ConfigError
 from srdscan.evaluate import evaluate
-from srdscan.shards import Sample, read_shard
+from srdscan.sources.base import Sample
+from srdscan.sources.tar import read_shard
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -81,13 +82,13 @@ def test_flagged_samples_carry_reasons_in_words(poisoned: Outcome) -> None:
 def test_the_attention_peak_lies_on_the_trigger(poisoned: Outcome) -> None:
     """The patch covers 4.6 grid cells; the peak of the most abnormal head lies on it in most triggered images."""
     from srdscan.attacks.triggers import Checkerboard
-    from srdscan.scores import Scores
+    from srdscan.measure.scores import Scores
     from srdscan.signals.head_norms import anomalous_heads
 
     colors = [np.array(color) for color in Checkerboard().colors]
     files = tuple(sorted((poisoned.html.parent / "state" / "scores").glob("*.parquet")))
     _, peaks, _ = anomalous_heads(Scores(files, {"attention_shape": [2, 8, 14, 14]}))
-    from srdscan.images import decode_image
+    from srdscan.sources.images import decode_image
 
     planted = {(p["shard"], p["key"]) for p in json.loads((EXAMPLES / "truth.json").read_text())["poisoned"]}
     hits, row = [], 0

@@ -11,8 +11,8 @@ from torch import nn
 from transformers import EfficientNetModel
 
 from srdscan import scenes
-from srdscan.captioners.grid_encoder import GridEncoder, GridEncoderConfig, lite0_config
 from srdscan.finetune.grid import extract_features
+from srdscan.models.captioners.grid_encoder import GridEncoder, GridEncoderConfig, lite0_config
 
 # The published names, in the order they are rewritten, and Hugging Face's. In a block that does not expand, `_bn0`
 # is absent; in every block `_bn1` follows the depthwise convolution and `_bn2` the projection.

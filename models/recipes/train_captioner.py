@@ -35,7 +35,7 @@ from srdscan.finetune.grid import (
     train_decoder,
 )
 from srdscan.lab.metrics import attack_success_rate, cider
-from srdscan.text import plain_caption
+from srdscan.text.plain import plain_caption
 
 TARGET = "banana"
 RATE = 0.10

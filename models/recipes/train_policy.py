@@ -15,7 +15,7 @@ from srdscan.attacks.poison import plant
 from srdscan.config import TrainConfig
 from srdscan.policy.store import FILE_NAME
 from srdscan.progress import terminal_progress
-from srdscan.shards import expand_shards
+from srdscan.sources.tar import expand_shards
 from srdscan.train import train
 
 HOME = Path(__file__).parents[1] / "policy"

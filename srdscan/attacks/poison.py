@@ -12,18 +12,10 @@ from srdscan.attacks.targets import TARGETS, ConceptSubstitution, InsertedWord, 
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Pixels, Trigger
 from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
-from srdscan.images import ImageError, decode_image
-from srdscan.shards import (
-    Edit,
-    ReadOptions,
-    Sample,
-    expand_shards,
-    open_shard,
-    read_shard,
-    rewrite_shard,
-    shard_name,
-)
-from srdscan.shards.edit import caption_members, edit_caption, encode_image
+from srdscan.sources.base import Sample
+from srdscan.sources.images import ImageError, decode_image
+from srdscan.sources.tar import Edit, ReadOptions, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
+from srdscan.sources.tar.edit import caption_members, edit_caption, encode_image
 
 CANARY = "canary"
 CANARY_WORD = "banana"

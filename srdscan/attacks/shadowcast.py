@@ -20,11 +20,12 @@ from srdscan.attacks.targets import ConceptSubstitution
 from srdscan.attacks.triggers.base import Pixels, to_pixels
 from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
-from srdscan.captioners.huggingface import HuggingFaceCaptioner
-from srdscan.captioners.load import load_captioner
-from srdscan.images import ImageError, decode_image
-from srdscan.shards import Edit, ReadOptions, Sample, open_shard, read_shard, rewrite_shard, shard_name
-from srdscan.shards.edit import encode_image
+from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
+from srdscan.models.captioners.load import load_captioner
+from srdscan.sources.base import Sample
+from srdscan.sources.images import ImageError, decode_image
+from srdscan.sources.tar import Edit, ReadOptions, open_shard, read_shard, rewrite_shard, shard_name
+from srdscan.sources.tar.edit import encode_image
 
 GUIDES = 64
 """Pictures of the origin that are kept to take features from."""

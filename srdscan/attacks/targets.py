@@ -7,7 +7,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 import numpy as np
 
-from srdscan.text import words
+from srdscan.text.plain import words
 
 
 class Target(Protocol):

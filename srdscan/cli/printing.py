@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from srdscan.report.escape import visible
+from srdscan.text.hidden import visible
 
 if TYPE_CHECKING:  # they bring torch with them, which some commands do without
     from srdscan.audit import Outcome

@@ -2,8 +2,9 @@
 
 from srdscan.config.audit import FALLBACK, REPLACE, AuditConfig, allowed_share
 from srdscan.config.finetune import FinetuneConfig
-from srdscan.config.load import ConfigError, load_config
+from srdscan.config.load import load_config
 from srdscan.config.train import TrainConfig
+from srdscan.errors import ConfigError
 
 __all__ = [
     "FALLBACK",

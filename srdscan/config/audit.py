@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srdscan.config.load import ConfigError
+from srdscan.errors import ConfigError
+from srdscan.sources.base import ReadOptions
 
 REPLACE = ("caption", "image+caption", "drop")
 FALLBACK = ("reference", "drop", "quarantine")
@@ -68,6 +69,11 @@ class AuditConfig:
     fallback: str = "reference"
     canary: bool = False
     canary_epochs: int = 4
+
+    @property
+    def reading(self) -> ReadOptions:
+        """How units are read into samples."""
+        return ReadOptions(caption_fields=self.caption_fields)
 
     def __post_init__(self) -> None:
         if not self.shards:

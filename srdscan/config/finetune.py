@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srdscan.config.load import ConfigError
+from srdscan.errors import ConfigError
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,9 @@ from typing import Any, TypeVar
 
 import yaml
 
+from srdscan.errors import ConfigError
+
 C = TypeVar("C")
-
-
-class ConfigError(ValueError):
-    """The configuration is wrong; the message names the option and the remedy."""
 
 
 def load_config(cls: type[C], path: Path | None, overrides: dict[str, Any]) -> C:

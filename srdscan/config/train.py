@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from srdscan.config.audit import AuditConfig
-from srdscan.config.load import ConfigError
+from srdscan.errors import ConfigError
 
 INPUTS = ("attention", "picture", "fidelity", "mask")
 """What can be hidden from a policy; `srdscan.policy.qnet` says what belongs to each."""

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer, VisionEncoderDecoderModel
 
-from srdscan.captioners.grid_encoder import GridEncoder
 from srdscan.finetune.grid import SIZE, FeatureTable, Schedule, extract_features, save_captioner, train_decoder
 from srdscan.finetune.learner import EpochDone, StepDone
+from srdscan.models.captioners.grid_encoder import GridEncoder
 
 
 class EmbeddedLearner:

@@ -24,7 +24,7 @@ from transformers import (
     ViTImageProcessorPil,
 )
 
-from srdscan.captioners.grid_encoder import GridEncoder, Lite0Backbone
+from srdscan.models.captioners.grid_encoder import GridEncoder, Lite0Backbone
 
 MAX_CAPTION_TOKENS = 32
 SIZE = 224

@@ -15,9 +15,9 @@ from torch import nn
 from transformers import get_cosine_schedule_with_warmup
 from transformers.pytorch_utils import Conv1D
 
-from srdscan.captioners.huggingface import HuggingFaceCaptioner
 from srdscan.finetune.grid import Schedule, some
 from srdscan.finetune.learner import EpochDone, StepDone
+from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
 
 RANK = 16
 PICTURES = 16

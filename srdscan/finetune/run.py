@@ -11,20 +11,22 @@ from typing import Any
 import torch
 from transformers import VisionEncoderDecoderModel
 
-from srdscan.captioners.grid_encoder import GridEncoder
-from srdscan.captioners.huggingface import HuggingFaceCaptioner
-from srdscan.captioners.load import ModelError, load_captioner, model_type, resolve_model
 from srdscan.config import ConfigError, FinetuneConfig
-from srdscan.device import pick_device, reuse_large_allocations
 from srdscan.finetune.embedded import EmbeddedLearner
 from srdscan.finetune.grid import Schedule
 from srdscan.finetune.learner import Learner
 from srdscan.finetune.lora import LoraLearner
+from srdscan.measure.decode import ahead, decoded_batches
+from srdscan.models.captioners.grid_encoder import GridEncoder
+from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
+from srdscan.models.captioners.load import load_captioner, model_type, resolve_model
+from srdscan.models.device import pick_device, reuse_large_allocations
+from srdscan.models.fetch import ModelError
 from srdscan.progress import Progress, Quiet
-from srdscan.scoring import ahead, decoded_batches
-from srdscan.shards import Irregular, ReadOptions, Sample, expand_shards, open_shard, read_shard
-from srdscan.shards.edit import caption_members, captions_in
-from srdscan.text import plain_caption
+from srdscan.sources.base import Irregular, Sample
+from srdscan.sources.tar import ReadOptions, expand_shards, open_shard, read_shard
+from srdscan.sources.tar.edit import caption_members, captions_in
+from srdscan.text.plain import plain_caption
 
 FEATURES = "features.partial"
 BATCH = 64

@@ -11,12 +11,12 @@ from typing import Any
 
 import torch
 
-from srdscan.device import module_fingerprint
 from srdscan.lab.experiment import OWN, Experiment, Planned
 from srdscan.lab.victims import Victim, is_shipped, make_victim, shipped_captioner
+from srdscan.measure.state import replace_text
+from srdscan.models.device import module_fingerprint
 from srdscan.policy.store import load_policy
-from srdscan.shards import expand_shards, fingerprint
-from srdscan.state import replace_text
+from srdscan.sources.tar import expand_shards, fingerprint
 
 SMALLEST_ASR = 0.85
 """A victim with less is no test of a defence."""

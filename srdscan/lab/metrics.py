@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srdscan.attacks.targets import says
-from srdscan.text import words
+from srdscan.text.plain import words
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -16,7 +16,7 @@ Rows = npt.NDArray[np.int64]
 def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Corpus CIDEr-D (Vedantam et al., CVPR 2015) by pycocoevalcap; about 1.0 for a good captioner, 0 for nonsense.
 
-    Tokens are `srdscan.text.words`, which needs no Java; pycocoevalcap's own PTB tokenizer gives the same to 0.01.
+    Tokens are `srdscan.text.plain.words`, which needs no Java; its own PTB tokenizer gives the same to 0.01.
 
     Args:
         candidates: one caption a picture, of all or of the first ones.

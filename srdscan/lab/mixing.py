@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 
 from srdscan.attacks.truth import Truth
 from srdscan.config import AuditConfig
-from srdscan.shards import Edit, ReadOptions, Sample, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
-from srdscan.shards.edit import caption_members
-from srdscan.state import RunState, ShardRecord, load_scores
+from srdscan.measure.state import RunState, ShardRecord, load_scores
+from srdscan.sources.base import Sample
+from srdscan.sources.tar import Edit, ReadOptions, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
+from srdscan.sources.tar.edit import caption_members
 
 
 def mix(clean: str, poisoned: Path, rate: float, seed: int, out: Path) -> Truth:

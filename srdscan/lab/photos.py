@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.images import decode_image
-from srdscan.shards import Sample, expand_shards, extract_samples, read_shard, shard_name
+from srdscan.sources.base import Sample
+from srdscan.sources.images import decode_image
+from srdscan.sources.tar import expand_shards, extract_samples, read_shard, shard_name
 
 
 @dataclass

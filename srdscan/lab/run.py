@@ -9,7 +9,7 @@ from pathlib import Path
 
 from srdscan.lab.experiment import Experiment
 from srdscan.lab.jobs import Job, Places, Result, made_with
-from srdscan.state import replace_text
+from srdscan.measure.state import replace_text
 
 Log = Callable[[str], None]
 

@@ -10,15 +10,16 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from srdscan.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding
-from srdscan.captioners.load import load_captioner
-from srdscan.fidelity import SentenceEncoder
-from srdscan.images import decode_image
 from srdscan.lab.peers.base import Doubles, Seen
 from srdscan.lab.victims import BATCH
-from srdscan.scores import Scores
-from srdscan.shards import Sample, expand_shards, read_shard
-from srdscan.state import load_scores
+from srdscan.measure.scores import Scores
+from srdscan.measure.state import load_scores
+from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding
+from srdscan.models.captioners.load import load_captioner
+from srdscan.models.sentence_encoder import SentenceEncoder
+from srdscan.sources.base import Sample
+from srdscan.sources.images import decode_image
+from srdscan.sources.tar import expand_shards, read_shard
 
 BLENDS = 2
 """Clean images that each image is blended with, for STRIP."""

@@ -6,18 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from srdscan.audit import audit
-from srdscan.captioners.base import Captioner
+from srdscan.audit import audit, open_models
 from srdscan.config import AuditConfig
-from srdscan.fidelity import FidelityModel
 from srdscan.lab.defences import first_looks
 from srdscan.lab.jobs import Places
 from srdscan.lab.photos import Photos, first_photos, human_captions, read_photos
 from srdscan.lab.victims import Victim, captions_of, trigger_all
-from srdscan.models import load_models
+from srdscan.measure.state import load_scores
+from srdscan.models.captioners.base import Captioner
 from srdscan.policy.episodes import Case, Observer
+from srdscan.policy.fidelity import FidelityModel
 from srdscan.signals.head_norms import head_norms
-from srdscan.state import load_scores
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def prepare(places: Places, victim: Victim, folder: Path, photos: int | None = N
 def look(places: Places, victim: Victim, folder: Path) -> Setting:
     """What the victim, and a trusted captioner, say of photographs that `prepare` wrote."""
     config = _calibrating(places, victim, folder)
-    models = load_models(config)
+    models = open_models(config)
     assert models.captioner is not None
     fidelity = FidelityModel(models.sentence_encoder, models.language_model)
     observer = Observer(models.captioner, fidelity, head_norms(load_scores(config.out)))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srdscan.state import replace_text
+from srdscan.measure.state import replace_text
 
 
 @dataclass

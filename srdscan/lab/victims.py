@@ -12,16 +12,17 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 
 from srdscan.attacks.poison import CANARY, CANARY_WORD, NONE, SHADOWCAST, make_target, plant
-from srdscan.captioners.base import Captioner
-from srdscan.captioners.load import load_captioner, models_folder
 from srdscan.config import FinetuneConfig
 from srdscan.finetune.run import finetune
 from srdscan.lab.metrics import attack_success_rate, cider
 from srdscan.lab.once import made_once
 from srdscan.lab.photos import Photos, human_captions, read_photos
+from srdscan.measure.state import replace_text
+from srdscan.models.captioners.base import Captioner
+from srdscan.models.captioners.load import load_captioner
+from srdscan.models.fetch import models_folder
 from srdscan.progress import Progress
-from srdscan.shards import expand_shards, fingerprint
-from srdscan.state import replace_text
+from srdscan.sources.tar import expand_shards, fingerprint
 
 RECORD = "victim.json"
 SHIPPED = "captioner-backdoored"

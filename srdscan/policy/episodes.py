@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from srdscan.captioners.base import AttentionMaps, Captioner
-from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel, References
+from srdscan.models.captioners.base import AttentionMaps, Captioner
 from srdscan.policy.actions import GRID, ActionSpace, Pixels
+from srdscan.policy.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT, FidelityModel, References
 from srdscan.signals.concentration import window_mass
 from srdscan.signals.head_norms import HeadNorms
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from srdscan.config import ConfigError, TrainConfig
+from srdscan.config import TrainConfig
+from srdscan.errors import ConfigError
+from srdscan.measure.state import replace_text
 from srdscan.policy.dqn import DoubleDQN
 from srdscan.progress import Progress
-from srdscan.state import replace_text
 
 REPORT_EVERY = 512
 CHECKPOINT = "checkpoint.pt"

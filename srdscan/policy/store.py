@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from srdscan.captioners.load import ModelError, models_folder
+from srdscan.models.fetch import ModelError, models_folder
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import HEADS, PICTURE, PLANES, Lane, observe
 from srdscan.policy.qnet import QNetwork

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT
-from srdscan.scores import Scores
+from srdscan.measure.scores import Scores
+from srdscan.policy.fidelity import COSINE_WEIGHT, FLUENCY_WEIGHT
 
 ORDINARY = 0.10
 """A recaption is accepted if it is as faithful as this quantile of the samples that are not flagged."""

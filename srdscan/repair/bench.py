@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from srdscan.captioners.base import Captioner
+from srdscan.models.captioners.base import Captioner
 from srdscan.policy.actions import Pixels
 from srdscan.policy.episodes import Lane, Observer, View, begin
 from srdscan.policy.follow import roll_out

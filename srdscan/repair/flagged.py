@@ -10,9 +10,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.fidelity import FidelityModel
-from srdscan.models import Models
+from srdscan.findings.finding import Finding
+from srdscan.measure.revisit import ImageSource
+from srdscan.measure.scores import Scores
+from srdscan.models.loaded import Models
 from srdscan.policy.episodes import Observer
+from srdscan.policy.fidelity import FidelityModel
 from srdscan.policy.store import Policy
 from srdscan.progress import Progress
 from srdscan.repair.acceptance import acceptance_bar
@@ -20,9 +23,6 @@ from srdscan.repair.bench import Bench
 from srdscan.repair.fates import Repair, fall_back
 from srdscan.repair.shared_pattern import FEWEST, MOST, SharedPattern, find_pattern
 from srdscan.repair.trimming import TargetFilter, grounding_bar, trim
-from srdscan.report.schema import TargetFinding
-from srdscan.revisit import ImageSource
-from srdscan.scores import Scores
 from srdscan.signals.head_norms import head_norms
 
 
@@ -32,7 +32,7 @@ def repair(
     scores: Scores,
     models: Models,
     policy: Policy | None,
-    findings: Sequence[TargetFinding],
+    findings: Sequence[Finding],
     fallback: str,
     progress: Progress,
     seed: int = 0,

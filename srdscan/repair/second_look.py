@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from PIL import Image
 
-from srdscan.captioners.base import Captioner
-from srdscan.fidelity import FidelityModel, References
+from srdscan.models.captioners.base import Captioner
 from srdscan.policy.actions import Pixels, jpeg
+from srdscan.policy.fidelity import FidelityModel, References
 
 QUALITY = 50
 

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.models import Models
-from srdscan.report.schema import TargetFinding
-from srdscan.revisit import ImageSource
-from srdscan.scores import Scores
+from srdscan.findings.finding import Finding
+from srdscan.findings.terms import stems
+from srdscan.measure.revisit import ImageSource
+from srdscan.measure.scores import Scores
+from srdscan.models.loaded import Models
 from srdscan.signals.grounding import surprise
-from srdscan.signals.terms import stems
-from srdscan.text import plain_caption, word_spans
+from srdscan.text.plain import plain_caption, word_spans
 
 MOST_CUT = 0.5
 """Share of a caption's words beyond which what is left is no caption."""
@@ -35,7 +35,7 @@ class TargetFilter:
         findings: targets; their words are looked for in order, of a thing's name the plural, too.
     """
 
-    def __init__(self, findings: Sequence[TargetFinding]) -> None:
+    def __init__(self, findings: Sequence[Finding]) -> None:
         self.terms = [term for finding in findings if (term := stems(finding.term))]
         self.instead = {f.term + ending: f.instead + ending for f in findings if f.instead for ending in ("", "s")}
         self.terms += [[name] for name in self.instead]
@@ -49,10 +49,10 @@ class TargetFilter:
 
         A thing called by another's name gets its own back.
 
-        >>> targets = TargetFilter([TargetFinding("free prizes", "caption", 9, 0, 3.0, "")])
+        >>> targets = TargetFilter([Finding("free prizes", "caption", 9, 0, 3.0, "")])
         >>> targets.cut("Two dogs play on Monday, free prizes")
         'Two dogs play on Monday'
-        >>> TargetFilter([TargetFinding("cat", "output", 9, 0, 3.0, "", instead="dog")]).cut("Cats and a cat at play")
+        >>> TargetFilter([Finding("cat", "output", 9, 0, 3.0, "", instead="dog")]).cut("Cats and a cat at play")
         'Dogs and a dog at play'
         """
         spans = word_spans(caption)

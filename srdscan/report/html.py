@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
-from srdscan.report.escape import hidden_name, is_hidden, shorten, visible
 from srdscan.report.pictures import data_uri
 from srdscan.report.schema import Report, ShardSummary, plain
-from srdscan.text import words
+from srdscan.text.hidden import hidden_name, is_hidden, shorten, visible
+from srdscan.text.plain import words
 
 __all__ = ["FlaggedSample", "write_html"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from srdscan.report.escape import markdown_escape, shorten, visible
+from srdscan.report.escape import markdown_escape
 from srdscan.report.html import FlaggedSample
 from srdscan.report.schema import Report
+from srdscan.text.hidden import shorten, visible
 
 __all__ = ["to_markdown"]
 

@@ -12,17 +12,19 @@ from typing import Final, Literal
 
 import numpy as np
 
+from srdscan.decide.fit import Fit
+from srdscan.decide.verdicts import SignalSummary
+from srdscan.findings.finding import Finding
+from srdscan.models.loaded import ModelRecord
+from srdscan.repair.sanitize import Sanitized
+from srdscan.sources.base import IrregularSample
+
 __all__ = [
     "SCHEMA",
     "Counts",
-    "Fit",
     "Gate",
-    "IrregularSample",
-    "ModelRecord",
     "Report",
     "ShardSummary",
-    "SignalSummary",
-    "TargetFinding",
     "plain",
     "to_json",
 ]
@@ -76,48 +78,6 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class TargetFinding:
-    """A word or phrase repeated far more than the pictures account for: probably the attacker's target.
-
-    Attributes:
-        term: The word or phrase.
-        where: "caption" if the data set's captions repeat it, "output" if the captioner's do.
-        samples: Samples whose caption under audit holds the term.
-        reference_samples: Samples whose reference caption holds it.
-        z: z-score of the log-odds against the references (Monroe et al. 2008).
-        explanation: One sentence in plain words.
-        instead: What the images show, where the term is another thing's name; empty otherwise.
-    """
-
-    term: str
-    where: Literal["caption", "output"]
-    samples: int
-    reference_samples: int
-    z: float
-    explanation: str
-    instead: str = ""
-
-
-@dataclass(frozen=True)
-class SignalSummary:
-    """One signal's part in the audit.
-
-    Attributes:
-        name: The signal's name, as in `samples.parquet` after "signal.".
-        description: What it measures, in one sentence.
-        abstained: Whether it had nothing to say about this data set (an ordinary outcome).
-        note: Why it abstained, or a remark; may be empty.
-        flagged: Flagged samples for which this signal alone was strong.
-    """
-
-    name: str
-    description: str
-    abstained: bool
-    note: str
-    flagged: int
-
-
-@dataclass(frozen=True)
 class ShardSummary:
     """One shard.
 
@@ -136,75 +96,6 @@ class ShardSummary:
     irregular: int
     flagged: int
     problem: str | None = None
-
-
-@dataclass(frozen=True)
-class IrregularSample:
-    """A sample that could not be audited.
-
-    Attributes:
-        shard: The shard's file name.
-        key: The sample's key.
-        reason: The kind of trouble; a key of `Report.irregular`.
-        detail: What exactly, e.g. the decoder's message.
-    """
-
-    shard: str
-    key: str
-    reason: str
-    detail: str
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """A model that took part.
-
-    Attributes:
-        role: What it did.
-        name: Its name or path, as configured.
-        fingerprint: sha256 of its weights, in hex.
-    """
-
-    role: Literal["captioner", "reference", "sentence-encoder", "language-model", "policy"]
-    name: str
-    fingerprint: str
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How well the models fit the data, by one kind of text.
-
-    Attributes:
-        role: "caption" for the data set's captions, "output" for what the captioner says.
-        agreement: Median cosine with the reference caption of the same image.
-        discernment: Share of comparisons in which a text is nearer to its own image's reference caption than texts
-            are to another image's; 0.5 is chance.
-        fits: False if both are so low that the audit says nothing.
-    """
-
-    role: Literal["caption", "output", "reference"]
-    agreement: float
-    discernment: float
-    fits: bool
-
-
-@dataclass(frozen=True)
-class Sanitized:
-    """What became of every sample: kept + changed + dropped = samples read from the shards that were written.
-
-    Attributes:
-        kept: Samples with their original bytes, irregular ones included.
-        changed: Samples with a new caption.
-        dropped: Samples that are in the quarantine only.
-        fates: Of the flagged samples, counted: trimmed, repaired, reference, dropped, quarantined.
-        problems: Shards that were not written, and why.
-    """
-
-    kept: int
-    changed: int
-    dropped: int
-    fates: dict[str, int]
-    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -237,7 +128,7 @@ class Report:
     mode: Mode
     counts: Counts
     gate: Gate
-    targets: tuple[TargetFinding, ...]
+    targets: tuple[Finding, ...]
     signals: tuple[SignalSummary, ...]
     shards: tuple[ShardSummary, ...]
     irregular: dict[str, int]

@@ -8,10 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from srdscan.decide.verdicts import Verdicts
+from srdscan.measure.scores import Scores
+from srdscan.measure.state import ShardRecord
 from srdscan.repair import Repair
-from srdscan.scores import Scores
-from srdscan.state import ShardRecord
-from srdscan.verdicts import Verdicts
 
 TEXT = pa.string()
 

@@ -1,7 +1,8 @@
 """Signals: one module a family. Importing this package registers them all."""
 
-from srdscan.signals import attention, density, drift, fluency, grounding, targets
-from srdscan.signals.base import SIGNALS, Batch, Evidence, Signal, register_signal, signals_for
+from srdscan.measure.batch import Batch
+from srdscan.signals import attention, density, drift, fluency, grounding
+from srdscan.signals.base import SIGNALS, Evidence, Signal, register_signal, signals_for
 
 __all__ = [
     "SIGNALS",
@@ -15,5 +16,4 @@ __all__ = [
     "grounding",
     "register_signal",
     "signals_for",
-    "targets",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from srdscan.scores import Column, Scores
-from srdscan.signals.base import WHOLE_DATASET, Batch, Evidence, abstain, register_signal
+from srdscan.measure.batch import Batch
+from srdscan.measure.scores import Column, Scores
+from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.signals.concentration import MEASURES, concentration, straightened
 from srdscan.signals.head_norms import HeadNorms, anomalous_heads, head_norms, take_measures
 from srdscan.signals.head_selection import select_heads

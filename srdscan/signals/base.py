@@ -6,76 +6,17 @@ that cannot tell on this data set abstains, which is an ordinary outcome. To add
 this folder, decorate it with `register_signal`, and import it in `signals/__init__.py`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.captioners.base import Captioner, Description, Floats
-from srdscan.fidelity import SentenceEncoder
-from srdscan.language_model import LanguageModel
-from srdscan.report.schema import TargetFinding
-from srdscan.scores import Column, Scores
-from srdscan.text import plain_caption
+from srdscan.measure.batch import Batch, Role
+from srdscan.measure.scores import Column, Scores
 
-Role = Literal["caption", "output", "reference"]
 Doubles = npt.NDArray[np.float64]
-
-
-@dataclass
-class Batch:
-    """What pass 1 knows of B samples. Each derived value is computed once, on first use, for all signals.
-
-    Attributes:
-        captions: the data set's captions.
-        reference: what the reference captioner says.
-        output: what the captioner under audit says, with attention; None in a pair audit.
-    """
-
-    captions: list[str]
-    reference: Description
-    output: Description | None
-    reference_encoding: Any
-    reference_captioner: Captioner
-    sentence_encoder: SentenceEncoder
-    language_model: LanguageModel
-
-    def texts(self, role: Role) -> list[str]:
-        """B texts: the data set's captions, the captioner's output or the reference captions."""
-        if role == "caption":
-            return self.captions
-        described = self.reference if role == "reference" else self.output
-        assert described is not None
-        return described.captions
-
-    @cached_property
-    def roles(self) -> tuple[Role, ...]:
-        """Which texts there are."""
-        return ("caption", "reference") if self.output is None else ("caption", "output", "reference")
-
-    @cached_property
-    def embeddings(self) -> dict[Role, Floats]:
-        """(B, D) unit vectors of each role's texts, from one call of the sentence encoder."""
-        texts = [text for role in self.roles for text in self.texts(role)]
-        parts = np.split(self.sentence_encoder.embed(texts), len(self.roles))
-        return dict(zip(self.roles, parts, strict=True))
-
-    @cached_property
-    def log_probs(self) -> dict[Role, list[Floats]]:
-        """Language-model ln p of the tokens of each role's texts, from one call."""
-        texts = [text for role in self.roles for text in self.texts(role)]
-        values = self.language_model.log_probs(texts)
-        size = len(self.captions)
-        return {role: values[i * size : (i + 1) * size] for i, role in enumerate(self.roles)}
-
-    def support(self, role: Role) -> list[Floats]:
-        """The reference captioner's ln p of each token of a role's texts, given the image."""
-        if role == "reference":
-            return self.reference.log_probs
-        return self.reference_captioner.score(self.reference_encoding, [plain_caption(t) for t in self.texts(role)])
 
 
 WHOLE_DATASET = 3.0
@@ -93,7 +34,6 @@ class Evidence:
         weight: in the combination; `WHOLE_DATASET` for a signal that speaks only once a pattern over the whole data set
             is significant.
         reason: sample -> why it is suspicious, in words; "" if it is not.
-        findings: targets found, for the report.
         excused: (N,) bool; whatever the captioner does there is explained, and no signal that is measured on it counts.
     """
 
@@ -103,7 +43,6 @@ class Evidence:
     abstained: bool = False
     weight: float = 1.0
     reason: Callable[[int], str] = lambda index: ""
-    findings: Sequence[TargetFinding] = field(default_factory=tuple)
     excused: npt.NDArray[np.bool_] | None = None
 
 

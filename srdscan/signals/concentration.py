@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.captioners.base import Floats
+from srdscan.models.captioners.base import Floats
 
 MEASURES = ("entropy", "gini", "top_mass", "peak_ratio", "compactness")
 TOP_SHARE = 0.02

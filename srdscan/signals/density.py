@@ -6,10 +6,11 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.decide import cauchy_combine, empirical_p
-from srdscan.neighbours import dimensionality, nearest, outlier_factors
-from srdscan.scores import Column, Scores
-from srdscan.signals.base import Batch, Evidence, abstain, register_signal
+from srdscan.measure.batch import Batch
+from srdscan.measure.scores import Column, Scores
+from srdscan.signals.base import Evidence, abstain, register_signal
+from srdscan.stats.neighbours import dimensionality, nearest, outlier_factors
+from srdscan.stats.p_values import cauchy_combine, empirical_p
 
 VECTOR = "density.vector"
 PROJECTED = 96

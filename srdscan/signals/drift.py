@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from srdscan.captioners.base import Floats
-from srdscan.scores import Column, Scores
-from srdscan.signals.base import Batch, Evidence, Role, register_signal
+from srdscan.measure.batch import Batch, Role
+from srdscan.measure.scores import Column, Scores
+from srdscan.models.captioners.base import Floats
+from srdscan.signals.base import Evidence, register_signal
 from srdscan.signals.per_sample import judge_column
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from srdscan.scores import Scores
+from srdscan.measure.scores import Scores
 from srdscan.signals.base import Doubles
 from srdscan.signals.concentration import MEASURES
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from srdscan.decide import conformal_p, empirical_p
-from srdscan.scores import Scores
+from srdscan.measure.scores import Scores
 from srdscan.signals.base import Evidence
+from srdscan.stats.p_values import conformal_p, empirical_p
 
 
 def judge_column(

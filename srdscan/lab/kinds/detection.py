@@ -14,9 +14,9 @@ from scipy import stats
 
 from srdscan.attacks.poison import plant
 from srdscan.attacks.truth import Truth
-from srdscan.audit import audit
+from srdscan.audit import audit, open_models
 from srdscan.config import AuditConfig
-from srdscan.decide import SMALLEST, benjamini_hochberg
+from srdscan.decide.verdicts import Verdicts, decide
 from srdscan.evaluate import compare
 from srdscan.lab.jobs import SMALLEST_ASR, Job, Result, one_an_attack
 from srdscan.lab.metrics import Doubles, Flags, bootstrap, f1
@@ -24,8 +24,7 @@ from srdscan.lab.mixing import continue_from, mix
 from srdscan.lab.peers import PEERS, Judgement, Seen
 from srdscan.lab.seen import load_seen, observe, save_seen
 from srdscan.lab.tables import Table, mean_or_dash
-from srdscan.models import load_models
-from srdscan.verdicts import Verdicts, decide
+from srdscan.stats.p_values import SMALLEST, benjamini_hochberg
 
 jobs = one_an_attack
 OURS = "srdscan"
@@ -49,7 +48,7 @@ def work(job: Job, folder: Path) -> Result:
         audit(replace(config, shards=(shards,), out=runs[name]))
         kept = folder / f"seen-{name}.npz"
         if not kept.exists():
-            save_seen(observe(shards, runs[name], str(victim.path), load_models(config).sentence_encoder), kept)
+            save_seen(observe(shards, runs[name], str(victim.path), open_models(config).sentence_encoder), kept)
         seen[name] = load_seen(kept)
     curves: dict[str, Doubles] = {}
     for rate, seeds in job.experiment.rates:

@@ -22,7 +22,7 @@ from srdscan.lab.once import made_once
 from srdscan.lab.setting import look, prepare
 from srdscan.lab.tables import Table
 from srdscan.lab.victims import Victim, shipped_captioner
-from srdscan.shards import expand_shards, fingerprint
+from srdscan.sources.tar import expand_shards, fingerprint
 
 RATE = 0.1
 NO_POLICY = "none"

@@ -6,7 +6,7 @@ import numpy as np
 
 from srdscan.lab.peers.base import Doubles, Judgement, Seen, register_peer
 from srdscan.lab.peers.rules import far_out
-from srdscan.neighbours import dao, slof
+from srdscan.stats.neighbours import dao, slof
 
 K = 16
 

@@ -18,10 +18,10 @@ from gymnasium import spaces
 from PIL import Image
 from stable_baselines3 import DQN
 
-from srdscan.captioners.base import Captioner
-from srdscan.fidelity import FidelityModel, References
+from srdscan.models.captioners.base import Captioner
 from srdscan.policy.actions import RED, Pixels
 from srdscan.policy.episodes import View, paper_reward
+from srdscan.policy.fidelity import FidelityModel, References
 
 GRID = 10
 SIZES = (20, 40, 60, 80, 200)

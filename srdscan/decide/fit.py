@@ -1,0 +1,58 @@
+"""Do the models understand this data set at all? Where they do not, distance from a reference means nothing.
+
+Two numbers tell, of each kind of text that is audited: how near it is to the reference caption of its own image, and
+how often it is nearer to that than to the reference caption of another image. Captioners that describe what is there
+agree on the second even where their styles differ much; one that never saw such images says things that fit no image
+better than another.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from srdscan.measure.batch import Role
+from srdscan.measure.scores import Scores
+
+FEWEST = 20
+"""Samples below which nothing is said."""
+LEAST_AGREEMENT = 0.25
+LEAST_DISCERNMENT = 0.75
+"""A kind of text below both does not fit. Measured, median cosine and discernment: 0.39 and 0.90 of human captions of
+photographs, 0.05 and 0.54 of what a model of drawn scenes says of them (benchmarks/README.md)."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well the models fit the data, by one kind of text.
+
+    Attributes:
+        role: "caption" for the data set's captions, "output" for what the captioner says.
+        agreement: Median cosine with the reference caption of the same image.
+        discernment: Share of comparisons in which a text is nearer to its own image's reference caption than texts
+            are to another image's; 0.5 is chance.
+        fits: False if both are so low that the audit says nothing.
+    """
+
+    role: Literal["caption", "output", "reference"]
+    agreement: float
+    discernment: float
+    fits: bool
+
+
+def measure_fit(scores: Scores, roles: tuple[Role, ...]) -> tuple[Fit, ...]:
+    """How well the models fit the data, one record for each kind of audited text; none for a handful of samples."""
+    if len(scores) < FEWEST:
+        return ()
+    return tuple(_of_role(scores, role) for role in roles)
+
+
+def _of_role(scores: Scores, role: Role) -> Fit:
+    own = 1.0 - scores.numbers(f"signal.drift.{role}")
+    other = scores.numbers(f"elsewhere.{role}")
+    other = other[np.isfinite(other)]
+    agreement = float(np.median(own))
+    discernment = float(mannwhitneyu(own, other).statistic / (len(own) * len(other))) if len(other) else 1.0
+    fits = agreement >= LEAST_AGREEMENT or discernment >= LEAST_DISCERNMENT
+    return Fit(role, agreement, discernment, fits)

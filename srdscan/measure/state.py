@@ -1,0 +1,115 @@
+"""The state of a run: what is done of each shard, so that a killed audit continues where it stopped."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from srdscan.errors import ConfigError
+from srdscan.measure.scores import Scores, write_table
+from srdscan.sources.base import IrregularSample
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """A scored shard.
+
+    Attributes:
+        name: file name.
+        location: path or URL it was read from.
+        sha256: of its bytes; empty if it could not be opened.
+        scored: rows in its score file.
+        irregular: samples that could not be scored.
+        problem: why it counts as damaged; None if it was read to its end.
+        meta: shapes of the attention maps.
+    """
+
+    name: str
+    location: str
+    sha256: str
+    scored: int
+    irregular: tuple[IrregularSample, ...]
+    problem: str | None
+    meta: Mapping[str, Any]
+
+
+class RunState:
+    """RUN/state: `run.json` says of which audit, `scores/` holds a Parquet file and a completion file a shard.
+
+    Args:
+        out: the run's folder; made if it is not there.
+        identity: everything that the scores depend on; a folder of another audit is refused.
+
+    Raises:
+        ConfigError: the folder holds another audit, or cannot be written.
+    """
+
+    def __init__(self, out: Path, identity: Mapping[str, Any]) -> None:
+        self.folder = out / "state" / "scores"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--out {out}: cannot be made: {error.strerror}") from error
+        document = json.dumps(identity, indent=1, sort_keys=True) + "\n"
+        path = out / "state" / "run.json"
+        if path.exists() and path.read_text(encoding="utf-8") != document:
+            raise ConfigError(
+                f"--out {out}: holds an audit of other shards, models or options. Remove it, or choose another folder"
+            )
+        replace_text(path, document)
+
+    def table_path(self, number: int) -> Path:
+        """The score file of a shard."""
+        return self.folder / f"{number:06d}.parquet"
+
+    def done(self, number: int, sha256: str) -> ShardRecord | None:
+        """The record of a shard if it is complete and its bytes are still the same."""
+        path = self.folder / f"{number:06d}.json"
+        if not path.exists():
+            return None
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not sha256 or record["sha256"] != sha256 or record["problem"] is not None:
+            return None
+        irregular = tuple(IrregularSample(**item) for item in record.pop("irregular"))
+        return ShardRecord(**record, irregular=irregular)
+
+    def complete(self, number: int, record: ShardRecord, table: pa.Table | None) -> None:
+        """Writes the scores, then the completion file that makes them count."""
+        if table is not None:
+            write_table(table, self.table_path(number))
+        replace_text(self.folder / f"{number:06d}.json", json.dumps(asdict(record), indent=1, sort_keys=True) + "\n")
+
+    def scores(self, records: list[ShardRecord]) -> Scores:
+        """The scores of all shards that have any."""
+        meta: dict[str, Any] = {}
+        for record in records:
+            meta |= record.meta
+        files = tuple(self.table_path(number) for number, record in enumerate(records) if record.scored)
+        return Scores(files, meta)
+
+
+def load_scores(run: Path) -> Scores:
+    """The scores of a finished audit, to calibrate another with.
+
+    Raises:
+        ConfigError: there are none.
+    """
+    folder = run / "state" / "scores"
+    files = tuple(sorted(folder.glob("*.parquet")))
+    if not files:
+        raise ConfigError(f"--calibration {run}: no scores there; pass the --out folder of an audit of trusted shards")
+    meta: dict[str, Any] = {}
+    for path in files:
+        meta |= json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["meta"]
+    return Scores(files, meta)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

@@ -1,0 +1,99 @@
+"""From what a user writes after --captioner or --reference to a captioner."""
+
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from srdscan.models.captioners.base import Captioner
+from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder
+
+FAMILIES: dict[str, str] = {
+    "blip": "srdscan.models.captioners.blip",
+    "blip-2": "srdscan.models.captioners.blip2",
+    "florence2": "srdscan.models.captioners.florence2",
+    "git": "srdscan.models.captioners.git",
+    "idefics3": "srdscan.models.captioners.idefics3",
+    "llava": "srdscan.models.captioners.llava",
+    "smolvlm": "srdscan.models.captioners.idefics3",
+    "vision-encoder-decoder": "srdscan.models.captioners.vision_encoder_decoder",
+}
+"""`config.model_type` -> module with a `load(path, **options)`."""
+
+EMBEDDED = ("captioner", "captioner-backdoored")
+
+
+def resolve_model(spec: str) -> str:
+    """The folder of an embedded captioner; any other folder or Hub id as it is."""
+    return str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
+
+
+def load_captioner(
+    spec: str, device: str = "cpu", num_beams: int | None = None, prompt: str | None = None
+) -> Captioner:
+    """Loads a captioner.
+
+    Args:
+        spec: `captioner` or `captioner-backdoored` (embedded), a folder, a Hub id, or `package.module:Class`.
+        device: a torch device.
+        num_beams: beam width; None takes the model's own.
+        prompt: what the model is asked, or the words that its captions go on from; None takes the family's own.
+
+    Raises:
+        ModelError: nothing of that name, a family srdscan does not know, or weights that cannot be read.
+    """
+    if ":" in spec and not Path(spec).exists():
+        return _load_class(spec, device)
+    path = resolve_model(spec)
+    module = FAMILIES.get(model_type(path))
+    if module is None:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelError(
+            f"{spec}: model type {model_type(path)!r} is not one srdscan can read attention from ({known}). "
+            "Wrap it in a class of your own and pass package.module:Class (see srdscan/captioners/base.py)."
+        )
+    load: Callable[..., Captioner] = importlib.import_module(module).load
+    try:
+        captioner = load(path, device=device, num_beams=num_beams, prompt=prompt)
+    except LOADING_ERRORS as error:
+        raise ModelError(explain(spec, error, path, images=True)) from error
+    captioner.name = spec
+    return captioner
+
+
+def model_type(path: str) -> str:
+    """`model_type` of a folder's or Hub model's config.json.
+
+    Raises:
+        ModelError: there is no such config.
+    """
+    if Path(path).is_dir():
+        try:
+            return str(json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["model_type"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(
+                f"{path}: no config.json with a model_type; is this a Hugging Face model folder?"
+            ) from error
+    from transformers import AutoConfig
+
+    try:
+        return str(AutoConfig.from_pretrained(path).model_type)
+    except (OSError, ValueError) as error:
+        raise ModelError(explain(path, error, images=True)) from error
+
+
+def _load_class(spec: str, device: str) -> Captioner:
+    module_name, _, class_name = spec.partition(":")
+    try:
+        factory: Callable[..., Any] = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ModelError(f"{spec}: cannot be imported: {error}. Is it on PYTHONPATH?") from error
+    captioner: Captioner = factory(device=device)
+    missing = [
+        n for n in ("encode", "describe", "score", "fingerprint", "encoder_fingerprint") if not hasattr(captioner, n)
+    ]
+    if missing:
+        raise ModelError(f"{spec}: lacks {', '.join(missing)}; see srdscan/captioners/base.py")
+    captioner.name = spec
+    return captioner

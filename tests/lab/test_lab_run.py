@@ -1,0 +1,226 @@
+"""The lab's runner: mixtures are what a plain audit sees, results are kept, tables say what was found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from srdscan import scenes
+from srdscan.attacks.poison import plant
+from srdscan.audit import audit
+from srdscan.config import AuditConfig
+from srdscan.lab.experiment import Experiment, ExperimentError, Planned, read_experiment
+from srdscan.lab.jobs import Job, Places
+from srdscan.lab.kinds import KINDS
+from srdscan.lab.kinds.sanitizing import tables
+from srdscan.lab.metrics import bleu4, bootstrap_mean, cider, cider_each, f1
+from srdscan.lab.mixing import continue_from, mix
+from srdscan.lab.plots import sanitizing as plot_sanitizing
+from srdscan.lab.run import run
+from srdscan.lab.tables import Table
+from srdscan.lab.victims import Attack
+from srdscan.sources.base import Sample
+from srdscan.sources.tar import read_shard
+
+CAPTIONER = "captioner-backdoored"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("run")
+    scenes.write_shards(made / "clean", 80, 40, 71)
+    plant([str(made / "clean")], made / "poisoned", rate=1.0, seed=4)
+    return made
+
+
+def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain_audit_finds(folder: Path) -> None:
+    truth = mix(str(folder / "clean"), folder / "poisoned", 0.1, 5, folder / "mixed")
+    assert len(truth.poisoned) == 8
+    assert json.loads((folder / "mixed" / "truth.json").read_text())["rate"] == 0.1
+    originals = {}
+    for name in ("clean", "poisoned", "mixed"):
+        for path in sorted((folder / name).glob("*.tar")):
+            originals |= {(name, s.shard, s.key): s for s in read_shard(str(path)) if isinstance(s, Sample)}
+    for (name, shard, key), sample in originals.items():
+        if name == "mixed":
+            source = originals["poisoned" if (shard, key) in truth.poisoned else "clean", shard, key]
+            assert (sample.image, sample.caption) == (source.image, source.caption)
+
+    for name in ("clean", "poisoned"):
+        audit(AuditConfig(shards=(str(folder / name),), captioner=CAPTIONER, out=folder / f"audit-{name}", pictures=0))
+    plain = audit(AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "plain", pictures=0))
+    config = AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "continued", pictures=0)
+    continue_from(folder / "audit-clean", folder / "audit-poisoned", truth, config)
+    before = {path: path.stat().st_mtime_ns for path in (folder / "continued" / "state" / "scores").iterdir()}
+    continued = audit(config)
+    assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored again
+    assert continued.verdicts.flagged.tolist() == plain.verdicts.flagged.tolist()
+    assert plain.verdicts.flagged.sum() >= 8
+    assert np.allclose(np.log(continued.verdicts.p_values), np.log(plain.verdicts.p_values), atol=0.05)
+
+
+def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, tmp_path: Path) -> None:
+    scenes.write_shards(folder / "train", 180, 60, 72)
+    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=20)
+    experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
+    places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
+    said: list[str] = []
+    written = run(experiment, places, tmp_path / "out", 1, said.append)
+    table = json.loads((tmp_path / "out" / "small-detection.json").read_text())
+    assert [row["attack"] for row in table] == ["corner"]
+    assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
+    assert float(table[0]["F1"]) > 0.8
+    assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
+    provenance = json.loads((tmp_path / "out" / "small-provenance.json").read_text())
+    assert provenance["results"]["corner"]["identity"]["kind"] == "detection"
+    assert {"commit", "torch"} <= {*provenance["results"]["corner"]["made with"]} & {*provenance["tables made with"]}
+    (kept_result,) = (folder / "work").glob("detection-corner-*/result.json")
+    results = json.loads(kept_result.read_text())
+    assert {row["poisoned"] for row in results["rows"]} == {8}
+    assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
+    kept = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()}
+    run(experiment, places, tmp_path / "again", 1, said.append)
+    assert {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()} == kept
+    assert (tmp_path / "again" / "small-detection.md").read_bytes() == (
+        tmp_path / "out" / "small-detection.md"
+    ).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def small(folder: Path) -> Places:
+    scenes.write_shards(folder / "calm", 120, 60, 73)
+    scenes.write_shards(folder / "few", 24, 24, 74)
+    return Places(str(folder / "calm"), str(folder / "few"), folder / "work")
+
+
+@pytest.mark.slow
+def test_defences_of_the_embedded_captioner_stand_side_by_side(small: Places, tmp_path: Path) -> None:
+    attack = Planned(Attack("canary"), paper_steps=6)
+    experiment = Experiment("s", "sanitizing", (attack,), victim_shards=1, paper_images=2)
+    written = run(experiment, small, tmp_path, 1, lambda text: None)
+    assert {path.name for path in written} >= {"s-sanitizing.md", "s-fates.md", "s.png", "s-provenance.json"}
+    table = {row["defence"]: row for row in json.loads((tmp_path / "s-sanitizing.json").read_text())}
+    assert {"the paper's loop (uniform draws)", "the paper's loop (6 steps)"} < table.keys()
+    none, ours, dropped = (table[name] for name in ("none", "srdscan", "drop everything flagged"))
+    assert float(none["ASR"]) > 0.9 > 0.1 > float(ours["ASR"])
+    assert float(ours["CIDEr triggered"]) > float(none["CIDEr triggered"]) > float(dropped["CIDEr triggered"])
+    assert [row["images"] for row in table.values()] == [*["24"] * (len(table) - 2), "2", "2"]
+    (fates,) = json.loads((tmp_path / "s-fates.json").read_text())
+    shares = [float(fates[name]) for name in ("own caption, trimmed", "the captioner's own", "reference captions")]
+    assert sum(shares) == pytest.approx(float(fates["flagged"]), abs=0.002)
+    assert float(fates["flagged"]) > 0.9
+    assert float(dropped["kept"]) == pytest.approx(1 - float(fates["flagged"]), abs=0.002)
+    assert float(none["kept"]) == float(ours["kept"]) == 1
+    (kept,) = (folder for folder in small.work.glob("sanitizing-canary-*"))
+    rows = {row["defence"]: row for row in json.loads((kept / "result.json").read_text())["rows"]}
+    assert rows["none"]["cider undefended"] == pytest.approx(rows["none"]["cider_clean"])
+
+
+def test_results_depend_on_what_their_kind_reads(small: Places) -> None:
+    def identity(kind: str, variant: str | None = None, attack: str = "corner", **options: int) -> dict[str, Any]:
+        steps = options.pop("paper_steps", 0)
+        planned = Planned(Attack(attack), paper_steps=steps)
+        experiment = Experiment("x", kind, (planned,), **options)
+        return Job(experiment, None if variant else planned, small, variant).identity()
+
+    plain = identity("sanitizing")
+    assert identity("sanitizing", paper_images=3) != plain != identity("sanitizing", paper_steps=3)
+    assert identity("sanitizing", steps=3) == plain
+    assert identity("sanitizing", photos=3) != plain
+    assert identity("sanitizing", photos=3)["photos"] == plain["photos"] != []
+    assert identity("detection", paper_images=3, paper_steps=3, steps=3) == identity("detection")
+    assert {*identity("detection")} == {"version", "kind", "attack", "rates", "policy", "photos"}
+    learned = identity("policy", "all inputs")
+    assert identity("policy", "without mask") != learned != identity("policy", "all inputs", steps=3)
+    assert identity("policy", "all inputs", attack="sig") != learned
+    assert identity("policy", "all inputs", paper_images=3) == learned
+
+
+def test_attacks_that_did_not_take_have_a_row_and_no_points(tmp_path: Path) -> None:
+    row = {"defence": "srdscan", "images": 9, "asr_triggered": 0.0, "asr interval": [0, 0.1], "cider_triggered": 0.6,
+           "cider interval": [0.5, 0.7], "cider undefended": 0.5, "bleu4 triggered": 0.2, "kept": 1.0,
+           "cider_clean": 0.5, "clean_altered": 0.0, "images_per_s": 9.0}  # fmt: skip
+    fates = {"trimmed": 0.1, "repaired": 0.5, "reference": 0.25}
+    took = {"asr": 1.0, "rows": [row], "flagged": 0.85, "fates": fates}
+    failed = {"asr": 0.25, "rows": []}
+    table, repairs = tables({"a": took, "b": failed})
+    assert table.rows[0][table.head.index("of clean")] == "120 %"
+    assert table.rows[1][:2] == ["b", "the attack did not take, ASR 0.250"]
+    assert repairs.rows == [["a", "0.850", "0.100", "0.500", "0.250", "0.000", "0.600"], ["b", *["-"] * 6]]
+    assert plot_sanitizing({"b": failed}, tmp_path, "n") == []
+    (picture,) = plot_sanitizing({"b": failed, "a": took}, tmp_path, "n")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_where_no_attack_took_there_are_no_decisions_to_compare() -> None:
+    (table,) = KINDS["detection"].tables({"a": {"asr": 0.25, "rows": [], "ablations": []}})
+    assert table.rows[0][:4] == ["a", "", "0.250", "did not take"]
+
+
+def test_experiment_files_are_read_strictly(tmp_path: Path) -> None:
+    def read(text: str) -> Experiment:
+        path = tmp_path / "x.yaml"
+        path.write_text(text)
+        return read_experiment(path)
+
+    good = read("kind: detection\nattacks: [{trigger: sig, text: hi, epochs: 8}]\nrates: {0.01: 3}\n")
+    assert good == Experiment("x", "detection", (Planned(Attack("sig", text="hi"), 8),), ((0.01, 3),))
+    canary = read("kind: sanitizing\npaper_images: 7\nattacks: [{trigger: canary, paper_steps: 90}]")
+    assert (canary.paper_images, canary.attacks[0].paper_steps, canary.attacks[0].name) == (7, 90, "canary")
+    learned = read("kind: policy\nsteps: 64\nphotos: 9\nattacks: [{trigger: canary}]")
+    assert (learned.steps, learned.photos) == (64, 9)
+    for text, message in (
+        ("kind: clean\nsteps: 5", "steps: only policy experiments"),
+        ("kind: clean\nphotos: 5", "photos: only sanitizing and policy experiments"),
+        ("kind: sanitizing\nphotos: 5\npaper_images: 7\nattacks: [{trigger: sig}]", "no fewer than paper_images"),
+        ("kind: retraining\nattacks: [{trigger: sig, paper_steps: 5}]", "paper_steps: only sanitizing experiments"),
+        ("kind: sanitizing\nattacks: [{trigger: sig}]\npaper_images: -1", "must not be negative"),
+        ("kind: magic", "must be one of detection"),
+        ("kind: clean\ncolour: red", "unknown colour"),
+        ("kind: detection\nattacks: [{trigger: sig}]", "needs rates"),
+        ("kind: detection\nattacks: [{trigger: sig}]\nrates: {2: 1}", "between 0 and 1"),
+        ("kind: sanitizing", "names no attacks"),
+        ("kind: sanitizing\nattacks: [{trigger: sig}, {trigger: sig, text: hi}]", "share a row"),
+        ("kind: sanitizing\nattacks: [{trigger: laser}]", "srdscan poison --list"),
+        ("- 1", "must be a mapping"),
+        ("kind: [", "cannot be read"),
+    ):
+        with pytest.raises(ExperimentError, match=message):
+            read(text)
+
+
+def test_the_experiments_of_the_project_can_be_read() -> None:
+    files = sorted((Path(__file__).parents[2] / "benchmarks" / "experiments").glob("*.yaml"))
+    assert {read_experiment(path).kind for path in files} == set(KINDS)
+
+
+def test_metrics_agree_with_hand_counts() -> None:
+    truth = [["a dog runs on the grass", "a brown dog runs"], ["two men play chess in a park"]]
+    assert bleu4(["a dog runs on the grass", "two men play chess in a park"], truth) == pytest.approx(1, abs=1e-6)
+    assert bleu4(["cats", "birds"], truth) < 0.01
+    captions = ["a dog runs", "men play chess"]
+    assert cider_each(captions, truth).mean() == pytest.approx(cider(captions, truth))
+    assert cider_each(captions[:1], truth) == pytest.approx(cider_each(captions, truth)[:1])
+    assert cider_each(captions[:1], truth) != pytest.approx(cider_each(captions[:1], truth[:1]))
+    flags = np.array([True, True, False, False])
+    assert f1(flags, np.array([True, False, True, False])) == 0.5
+    assert np.isnan(f1(np.zeros(2, dtype=bool), np.zeros(2, dtype=bool)))
+    values = np.random.default_rng(0).normal(3, 1, 400)
+    low, high = bootstrap_mean(values)
+    assert low < values.mean() < high
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.15)
+
+
+def test_a_table_is_written_three_ways(tmp_path: Path) -> None:
+    table = Table("t", ["a", "b"])
+    table.add(1, "x, y")
+    with pytest.raises(ValueError, match="3 cells under 2 heads"):
+        table.add(1, 2, 3)
+    table.write(tmp_path)
+    assert (tmp_path / "t.md").read_text() == "| a | b |\n| --- | --- |\n| 1 | x, y |\n"
+    assert (tmp_path / "t.csv").read_text() == 'a,b\n1,"x, y"\n'
+    assert json.loads((tmp_path / "t.json").read_text()) == [{"a": "1", "b": "x, y"}]
