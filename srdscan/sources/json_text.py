@@ -1,0 +1,126 @@
+"""Strings inside a JSON text, and the text with other strings in their place: every other character stays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from json.decoder import scanstring  # type: ignore[attr-defined]
+from typing import Final, TypeAlias
+
+__all__ = ["JsonPath", "replace_values", "value_span"]
+
+JsonPath: TypeAlias = tuple[str | int, ...]
+"""The way to a value: names of fields and places in lists."""
+
+_BLANK: Final = " \t\n\r"
+_DECODER: Final = json.JSONDecoder()
+
+
+@dataclass(frozen=True, slots=True)
+class _Child:
+    """A field of an object or an item of a list: its name or place, where it begins, and (start, end) of its value."""
+
+    name: str | int
+    start: int
+    value: int
+    end: int
+
+
+def value_span(text: str, path: JsonPath, start: int = 0) -> tuple[int, int] | None:
+    """(start, end) of the value at a path; None if there is none. Of a field that stands twice, the last counts.
+
+    Args:
+        text: JSON that `json.loads` reads.
+        start: where the outermost value begins, or white space before it.
+
+    >>> value_span('{"a": ["x", "y"]}', ("a", 1))
+    (12, 15)
+    """
+    at = _skip(text, start)
+    if not path:
+        return at, _DECODER.raw_decode(text, at)[1]
+    found = [child for child in _children(text, at) if child.name == path[0]]
+    return value_span(text, path[1:], found[-1].value) if found else None
+
+
+def replace_values(text: str, values: Mapping[JsonPath, str | None]) -> str:
+    """The text with other strings at some paths; a value of None takes an item out of its list, or a field out.
+
+    New strings are written in ASCII where the text is.
+
+    Args:
+        text: JSON that `json.loads` reads.
+        values: path -> new string, or None.
+
+    Raises:
+        KeyError: a path leads nowhere.
+
+    >>> replace_values('{"a" : ["x",  "y", 3]}', {("a", 1): "z", ("a", 0): None})
+    '{"a" : ["z", 3]}'
+    """
+    cuts = [_removal(text, parent, gone) for parent, gone in _removals(values).items()]
+    edits = [(start, end, "") for parts in cuts for start, end in parts]
+    for path, value in values.items():
+        if value is not None:
+            span = value_span(text, path)
+            if span is None:
+                raise KeyError(f"no value at {path}")
+            edits.append((*span, json.dumps(value, ensure_ascii=text.isascii())))
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _removals(values: Mapping[JsonPath, str | None]) -> dict[JsonPath, set[str | int]]:
+    gone: dict[JsonPath, set[str | int]] = {}
+    for path, value in values.items():
+        if value is None:
+            gone.setdefault(path[:-1], set()).add(path[-1])
+    return gone
+
+
+def _removal(text: str, parent: JsonPath, gone: set[str | int]) -> list[tuple[int, int]]:
+    """The spans to cut so that some children of a value go, each with one comma; spans do not overlap."""
+    span = value_span(text, parent)
+    children = list(_children(text, span[0])) if span else []
+    if missing := gone - {child.name for child in children}:
+        raise KeyError(f"no value at {(*parent, *missing)}")
+    spans: list[tuple[int, int]] = []
+    for place, child in enumerate(children):
+        if child.name not in gone:
+            continue
+        following = children[place + 1 :]
+        if any(later.name not in gone for later in following):
+            spans.append((child.start, following[0].start))
+        else:  # everything from here on goes, and the comma before it
+            kept = [before for before in children[:place] if before.name not in gone]
+            spans.append((kept[-1].end if kept else child.start, children[-1].end))
+            break
+    return spans
+
+
+def _children(text: str, at: int) -> Iterator[_Child]:
+    """The fields of an object, or the items of a list; none of another value."""
+    closing = {"{": "}", "[": "]"}.get(text[at : at + 1])
+    if closing is None:
+        return
+    at = _skip(text, at + 1)
+    count = 0
+    while text[at] != closing:
+        start, name = at, count
+        if closing == "}":
+            name, at = scanstring(text, at + 1, False)
+            at = _skip(text, _skip(text, at) + 1)
+        end = _DECODER.raw_decode(text, at)[1]
+        yield _Child(name, start, at, end)
+        count += 1
+        at = _skip(text, end)
+        if text[at] == ",":
+            at = _skip(text, at + 1)
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in _BLANK:
+        at += 1
+    return at
