@@ -25,7 +25,7 @@ from transformers import VisionEncoderDecoderModel
 
 from srdscan.audit import open_models
 from srdscan.config import AuditConfig
-from srdscan.measure.scoring import read_options, score_shard
+from srdscan.measure.scoring import read_options, score_unit
 from srdscan.models.captioners.load import EMBEDDED
 from srdscan.models.fetch import models_folder
 from srdscan.models.loaded import Models
@@ -72,7 +72,7 @@ def audit_seconds(config: AuditConfig, models: Models) -> tuple[float, int]:
     started, count = time.perf_counter(), 0
     for location in expand_shards(config.shards):
         with open_shard(location) as shard:
-            found = score_shard(shard, models, read_options(config), config.batch_size)
+            found = score_unit(shard, models, read_options(config), config.batch_size)
             count += found.table.num_rows if found.table is not None else 0
     return time.perf_counter() - started, count
 

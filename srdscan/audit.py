@@ -11,7 +11,7 @@ from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import measure_fit
-from srdscan.decide.verdicts import Verdicts, decide, judge_signals
+from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, substitution
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
@@ -19,8 +19,8 @@ from srdscan.finetune.canary import BASE, make_canary
 from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
-from srdscan.measure.scoring import Room, score_shard
-from srdscan.measure.state import RunState, ShardRecord, load_scores, replace_text
+from srdscan.measure.scoring import Room, score_unit
+from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
 from srdscan.models.device import module_fingerprint, pick_device
 from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
 from srdscan.policy.store import Policy, load_policy
@@ -36,18 +36,20 @@ from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.table import write_samples
 from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
-from srdscan.sources.base import IrregularSample, ShardError
-from srdscan.sources.tar import expand_shards, open_shard, shard_name
+from srdscan.sources.base import ShardError, Source, Unit
+from srdscan.sources.find import find_source
+from srdscan.sources.own import claim
 
 
 @dataclass(frozen=True)
 class Examined:
     """What is known of a data set once every sample is scored and judged."""
 
-    records: list[ShardRecord]
+    source: Source
+    records: list[UnitRecord]
     scores: Scores
     verdicts: Verdicts
-    source: ImageSource
+    images: ImageSource
     calibration: Scores | None
 
 
@@ -70,12 +72,17 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    source = find_source(config.shards, config.format, config.images)
+    claim(config.out, "--out", {"kind": "audit"})
     if config.sanitize is not None:
-        check_destination(config.sanitize, expand_shards(config.shards))
+        check_destination(config.sanitize, source)
+        claim(config.sanitize, "--sanitize", {"kind": "sanitized", "units": [unit.location for unit in source.units]})
     models = open_models(config, str(make_canary(_canary(config), progress)) if config.canary else None)
-    wanted = config.sanitize is not None and config.replace != "drop" and models.captioner is not None
+    wanted = (
+        config.sanitize is not None and config.replace not in ("drop", "drop-caption") and models.captioner is not None
+    )
     policy = load_policy(config.policy, pick_device(config.device)) if wanted else None
-    examined = examine(config, models, progress)
+    examined = examine(config, models, progress, source)
     scores, verdicts = examined.scores, examined.verdicts
 
     repairs: dict[int, Repair] = {}
@@ -90,15 +97,18 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     progress.stage("illustrating", len(worst))
     heads = None
     if models.captioner is not None and "attention_shape" in scores.meta and len(worst):
-        heads = anomalous_heads(scores, head_norms(scores, examined.calibration))[0]
-    pictures = illustrate(worst, heads, examined.source, models.captioner, progress.advance)
-    scored = [record for record in examined.records if record.scored]
+        each, trusted = scores.by_image, examined.calibration and examined.calibration.by_image
+        heads = anomalous_heads(each, head_norms(each, trusted))[0][scores.image_of]
+    pictures = illustrate(worst, heads, examined.images, models.captioner, progress.advance)
+    scored = [record for record in examined.records if record.rows]
     rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
     records = model_records(models)
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
-    report = make_report(_settings(config), examined.records, verdicts, records, sanitized, fit)
+    report = make_report(
+        _settings(config), examined.records, verdicts, records, sanitized, fit, tuple(examined.source.leftovers)
+    )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"
@@ -133,13 +143,18 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
         epochs=config.canary_epochs,
         seed=config.seed,
         caption_fields=config.caption_fields,
+        txt=config.txt,
+        format=config.format,
+        images=config.images,
+        image_column=config.image_column,
         max_pixels=config.max_pixels,
     )
 
 
 def _settings(config: AuditConfig) -> Settings:
     mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
-    return Settings(mode, config.fail_on, allowed_share(config.fail_on), config.fdr, asdict(config))
+    allowed = allowed_share(config.fail_on)
+    return Settings(mode, config.fail_on, allowed, config.fdr, config.max_unaudited, asdict(config))
 
 
 def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
@@ -160,15 +175,15 @@ def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> Fl
 def write_sanitized(
     config: AuditConfig, models: Models, policy: Policy | None, examined: Examined, progress: Progress
 ) -> tuple[dict[int, Repair], Sanitized]:
-    """Pass 2: repairs the flagged samples, and writes the data set anew."""
+    """Pass 2: repairs the flagged pairs, and writes the data set anew."""
     scores, flagged = examined.scores, np.flatnonzero(examined.verdicts.flagged)
     progress.stage("repairing", len(flagged))
-    if config.replace == "drop":
-        repairs = {int(row): discard(int(row)) for row in flagged}
+    if config.replace in ("drop", "drop-caption"):
+        repairs = {int(row): discard(int(row), only_caption=config.replace == "drop-caption") for row in flagged}
     else:
         repairs = repair(
             examined.verdicts.flagged,
-            examined.source,
+            examined.images,
             scores,
             models,
             policy,
@@ -180,50 +195,50 @@ def write_sanitized(
             images_wanted=config.replace == "image+caption",
         )
     progress.stage("writing shards", sum(record.scored for record in examined.records))
-    source = examined.source
     assert config.sanitize is not None
     sanitizer = Sanitizer(
         config.sanitize,
         config.out / "quarantine",
         config.reading,
-        source.locations,
+        examined.source,
         examined.records,
-        source.indices,
+        scores,
         repairs,
         images_too=config.replace == "image+caption",
     )
     return repairs, sanitizer.write(progress)
 
 
-def examine(config: AuditConfig, models: Models, progress: Progress) -> Examined:
-    """Pass 1 and the decision: every sample scored and judged; a run that was killed continues.
+def examine(config: AuditConfig, models: Models, progress: Progress, source: Source | None = None) -> Examined:
+    """Pass 1 and the decision: every pair scored and judged; a run that was killed continues.
+
+    Args:
+        source: the data set, if it is found already.
 
     Raises:
         ConfigError: an option is wrong, or `out` holds another audit.
-        ShardSpecError: a shard pattern is wrong or matches nothing.
+        ShardSpecError: what was named is no data set.
     """
-    locations = expand_shards(config.shards)
+    source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
-    state = RunState(config.out, _identity(config, locations, model_records(models)))
-    records = score(config, locations, models, state, progress)
+    state = RunState(config.out, _identity(config, source, model_records(models)))
+    records = score(config, source, models, state, progress)
     scores = state.scores(records)
-    source = ImageSource(locations, records, scores, config.reading, config.batch_size, config.max_pixels)
-    verdicts = judge(config, source, scores, models, calibration, progress)
-    return Examined(records, scores, verdicts, source, calibration)
+    images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
+    verdicts = judge(config, source, records, scores, models, calibration, progress)
+    return Examined(source, records, scores, verdicts, images, calibration)
 
 
-def score(
-    config: AuditConfig, locations: Sequence[str], models: Models, state: RunState, progress: Progress
-) -> list[ShardRecord]:
-    """Pass 1 over all shards; those that an earlier run completed are not read again."""
+def score(config: AuditConfig, source: Source, models: Models, state: RunState, progress: Progress) -> list[UnitRecord]:
+    """Pass 1 over all units; those that an earlier run completed are not read again."""
     progress.stage("scoring", config.limit)
-    records: list[ShardRecord] = []
+    records: list[UnitRecord] = []
     left = config.limit
     room = Room(config.batch_size)
-    for number, location in enumerate(locations):
+    for number, unit in enumerate(source.units):
         if left is not None and left <= 0:
             break
-        record = _score_one(config, number, location, models, state, left, room, progress)
+        record = _score_one(config, source, number, unit, models, state, left, room, progress)
         records.append(record)
         if left is not None:
             left -= record.scored
@@ -232,24 +247,24 @@ def score(
 
 def _score_one(
     config: AuditConfig,
+    source: Source,
     number: int,
-    location: str,
+    unit: Unit,
     models: Models,
     state: RunState,
     limit: int | None,
     room: Room,
     progress: Progress,
-) -> ShardRecord:
-    name = shard_name(location)
+) -> UnitRecord:
     try:
-        with open_shard(location) as shard:
-            sha256 = shard.sha256()
+        with source.open(unit) as opened:
+            sha256 = opened.sha256()
             finished = state.done(number, sha256)
             if finished is not None:
                 progress.advance(finished.scored)
                 return finished
-            found = score_shard(
-                shard,
+            found = score_unit(
+                opened,
                 models,
                 signals_for(models.captioner is not None),
                 config.reading,
@@ -260,15 +275,16 @@ def _score_one(
                 room,
             )
     except ShardError as error:
-        record = ShardRecord(name, location, "", 0, (), str(error), {})
+        record = UnitRecord(unit.name, unit.location, "", 0, 0, (), str(error), {})
         state.complete(number, record, None)
         return record
-    record = ShardRecord(
-        name=name,
-        location=location,
+    record = UnitRecord(
+        name=unit.name,
+        location=unit.location,
         sha256=sha256,
-        scored=found.table.num_rows if found.table is not None else 0,
-        irregular=tuple(IrregularSample(i.shard, i.key, i.reason, i.detail) for i in found.irregular),
+        scored=found.samples,
+        rows=found.table.num_rows if found.table is not None else 0,
+        irregular=tuple(found.irregular),
         problem=found.problem,
         meta=found.meta,
     )
@@ -278,42 +294,46 @@ def _score_one(
 
 def judge(
     config: AuditConfig,
-    source: ImageSource,
+    source: Source,
+    records: Sequence[UnitRecord],
     scores: Scores,
     models: Models,
     calibration: Scores | None,
     progress: Progress,
 ) -> Verdicts:
     """All signals, then what is measured on changed images: peak ablation and substitution; then the decision."""
-    count = len(scores)
     progress.stage("deciding", None)
-    evidence = judge_signals(scores, models.captioner is not None, calibration) if count else {}
-    verdicts = decide(evidence, count, config.fdr)
-    if models.captioner is None or "attention_shape" not in scores.meta or count == 0:
-        return verdicts
-    chosen = ablation.plan(verdicts.p_values, config.seed)
-    progress.stage("covering attention peaks", len(chosen.rows))
-    norms = head_norms(scores, calibration)
-    _, peaks, _ = anomalous_heads(scores, norms)
-    gains, captions = ablate(chosen.rows, peaks, source, scores, models, progress.advance)
-    evidence[ablation.NAME] = ablation.judge(count, chosen, gains, captions)
-    progress.stage("testing substitutions", None)
+    evidence = judge_signals(scores, models.captioner is not None, calibration) if len(scores) else {}
+    verdicts = decide(evidence, scores.sample_of, config.fdr)
     captioner = models.captioner
-    evidence[substitution.NAME] = substitution.find_out(
-        scores,
-        top_peaks(scores, norms, substitution.PEAKS),
+    if captioner is None or "attention_shape" not in scores.meta or not len(scores):
+        return verdicts
+    each = scores.by_image
+    images = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
+    chosen = ablation.plan(of_images(verdicts, scores)[0], config.seed)
+    progress.stage("covering attention peaks", len(chosen.rows))
+    norms = head_norms(each, calibration and calibration.by_image)
+    _, peaks, _ = anomalous_heads(each, norms)
+    gains, captions = ablate(chosen.rows, peaks, images, each, models, progress.advance)
+    evidence[ablation.NAME] = of_pairs(ablation.judge(len(each), chosen, gains, captions), scores)
+    progress.stage("testing substitutions", None)
+    swapped = substitution.find_out(
+        each,
+        top_peaks(each, norms, substitution.PEAKS),
         config.seed,
-        lambda grafts: recaption_grafts(grafts, source, scores, captioner, progress.advance),
+        lambda grafts: recaption_grafts(grafts, images, each, captioner, progress.advance),
         find_targets(scores, "caption"),
     )
-    return decide(evidence, count, config.fdr)
+    evidence[substitution.NAME] = of_pairs(swapped, scores)
+    return decide(evidence, scores.sample_of, config.fdr)
 
 
-def _identity(config: AuditConfig, locations: Sequence[str], models: tuple[ModelRecord, ...]) -> dict[str, object]:
+def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:
     """What scores depend on; thresholds and gates may change between runs over the same scores."""
     return {
         "version": version("srdscan"),
-        "shards": list(locations),
+        "format": source.format,
+        "units": [unit.location for unit in source.units],
         "models": [asdict(model) for model in models],
         "batch_size": config.batch_size,
         "device": pick_device(config.device),
@@ -321,6 +341,6 @@ def _identity(config: AuditConfig, locations: Sequence[str], models: tuple[Model
         "prompt": config.prompt,
         "reference_prompt": config.reference_prompt,
         "limit": config.limit,
-        "caption_fields": list(config.caption_fields),
+        "reading": asdict(config.reading),
         "max_pixels": config.max_pixels,
     }

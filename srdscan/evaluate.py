@@ -59,7 +59,7 @@ def _shown(value: float | int | None) -> str:
 
 
 def evaluate(run: Path, truth: Path) -> Evaluation:
-    """Compares RUN/samples.parquet with a truth file.
+    """Compares RUN/samples.parquet with a truth file; a sample is flagged when one of its pairs is.
 
     Raises:
         ValueError: either cannot be read, or they are of different data sets.
@@ -78,13 +78,17 @@ def evaluate(run: Path, truth: Path) -> Evaluation:
         table = pq.read_table(table_path, columns=["shard", "key", "flagged", "p_value"])
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(f"{table_path}: not the table of an audit: {error}") from error
-    names = list(zip(table["shard"].to_pylist(), table["key"].to_pylist(), strict=True))
-    shards = {shard for shard, _ in names}
-    if planted and names and not shards & {shard for shard, _ in planted}:
+    rows = zip(table["shard"].to_pylist(), table["key"].to_pylist(), strict=True)
+    place: dict[tuple[str, str], int] = {}
+    sample_of = np.array([place.setdefault(name, len(place)) for name in rows], dtype=np.int64)
+    shards = {shard for shard, _ in place}
+    if planted and place and not shards & {shard for shard, _ in planted}:
         raise ValueError(f"{truth}: names none of the shards that {run} audited ({', '.join(sorted(shards)[:3])}, ...)")
-    poisoned = np.array([name in planted for name in names], dtype=bool)
-    missing = len(planted - set(names))
-    return compare(table["flagged"].to_numpy(), table["p_value"].to_numpy(), poisoned, missing)
+    flagged, p_values = np.zeros(len(place), dtype=bool), np.ones(len(place))
+    np.logical_or.at(flagged, sample_of, table["flagged"].to_numpy())
+    np.minimum.at(p_values, sample_of, table["p_value"].to_numpy())
+    poisoned = np.array([name in planted for name in place], dtype=bool)
+    return compare(flagged, p_values, poisoned, len(planted - place.keys()))
 
 
 def compare(

@@ -15,6 +15,7 @@ from stable_baselines3.common.logger import Logger
 
 from srdscan.audit import Examined, examine, open_models
 from srdscan.config import ConfigError, TrainConfig
+from srdscan.decide.verdicts import of_images
 from srdscan.models.loaded import Models
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.dqn import DoubleDQN, RepairPolicy
@@ -93,18 +94,19 @@ def gather(
         The cases, how many of them are suspicious, the observer, and the acceptance bar.
     """
     assert models.captioner is not None
-    verdicts, scores = examined.verdicts, examined.scores
-    flagged = np.flatnonzero(verdicts.flagged)
+    scores = examined.scores.by_image
+    p_values, suspicious = of_images(examined.verdicts, examined.scores)
+    flagged = np.flatnonzero(suspicious)
     if len(flagged) < FEWEST_SUSPICIOUS:
         raise ConfigError(
-            f"only {len(flagged)} of {len(verdicts.flagged)} samples are suspicious: there is nothing to learn from. "
+            f"only {len(flagged)} of {len(p_values)} images are suspicious: there is nothing to learn from. "
             "Plant known poison with `srdscan poison`, or use the embedded policy"
         )
     generator = np.random.default_rng(config.seed)
     half = config.cases // 2
-    suspects = flagged[np.argsort(verdicts.p_values[flagged], kind="stable")][: max(half, 1)]
-    calm = np.argsort(verdicts.p_values, kind="stable")[len(verdicts.p_values) // 2 :]
-    calm = generator.permutation(calm[~verdicts.flagged[calm]])[: len(suspects)]
+    suspects = flagged[np.argsort(p_values[flagged], kind="stable")][: max(half, 1)]
+    calm = np.argsort(p_values, kind="stable")[len(p_values) // 2 :]
+    calm = generator.permutation(calm[~suspicious[calm]])[: len(suspects)]
     rows = np.sort(np.concatenate([suspects, calm]))
     norms = head_norms(scores) if "attention_shape" in scores.meta else None
     fidelity = FidelityModel(models.sentence_encoder, models.language_model)
@@ -112,10 +114,13 @@ def gather(
     references = list(scores.strings("reference"))
     progress.stage("first looks", len(rows))
     cases: list[Case] = []
-    for batch, images in examined.source.images(rows):
-        cases += observer.cases([np.asarray(image) for image in images], [references[row] for row in batch])
+    place = np.flatnonzero(np.diff(examined.scores.image_of, prepend=-1))
+    image_of = examined.scores.image_of
+    for batch, images in examined.images.images(place[rows]):
+        trusted = [references[image_of[row]] for row in batch]
+        cases += observer.cases([np.asarray(image) for image in images], trusted)
         progress.advance(len(batch))
-    return cases, len(suspects), observer, acceptance_bar(scores, verdicts.flagged)
+    return cases, len(suspects), observer, acceptance_bar(scores, suspicious)
 
 
 def learner(

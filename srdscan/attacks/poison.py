@@ -2,7 +2,7 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from srdscan.attacks.targets import TARGETS, ConceptSubstitution, InsertedWord, 
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Pixels, Trigger
 from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
-from srdscan.sources.base import Sample
+from srdscan.sources.base import Edit, ReadOptions, Sample
+from srdscan.sources.encode import encode_image
+from srdscan.sources.find import find_source
 from srdscan.sources.images import ImageError, decode_image
-from srdscan.sources.tar import Edit, ReadOptions, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
-from srdscan.sources.tar.edit import caption_members, edit_caption, encode_image
 
 CANARY = "canary"
 CANARY_WORD = "banana"
@@ -72,7 +72,7 @@ def plant(
     """
     options = options or ReadOptions()
     chosen_trigger, chosen_target = make_trigger(trigger), make_target(target, text)
-    paths = expand_shards(shards)
+    source = find_source(shards)
     if trigger == SHADOWCAST:
         if not isinstance(chosen_target, ConceptSubstitution):
             raise ValueError(
@@ -80,34 +80,33 @@ def plant(
             )
         from srdscan.attacks.shadowcast import Shadowcast  # needs torch, which nothing else here does
 
-        return Shadowcast(chosen_target).plant(paths, out, rate, seed, options)
+        return Shadowcast(chosen_target).plant(source, out, rate, seed, options)
     count, places = 0, []
-    for path in paths:
-        for item in read_shard(path, options):
-            if isinstance(item, Sample):
-                count += 1
-                if chosen_target is None or chosen_target.fits(item.caption):
-                    places.append((path, item.index))
+    for unit in source.units:
+        with source.open(unit) as opened:
+            for item in opened.read(options):
+                if isinstance(item, Sample):
+                    count += 1
+                    if chosen_target is None or chosen_target.fits(item.captions[0].text):
+                        places.append((unit.name, item.index))
     rng = np.random.default_rng(seed)
     picked = rng.permutation(len(places))[: round(rate * count)]
     wanted: dict[str, set[int]] = defaultdict(set)
     for number in picked:
-        path, index = places[number]
-        wanted[path].add(index)
+        name, index = places[number]
+        wanted[name].add(index)
     poisoned: list[tuple[str, str]] = []
     seen: list[tuple[float, float]] = []
-    for path in paths:
-        edits: dict[str | int, Edit] = {}
-        with open_shard(path) as shard:
-            members = caption_members(shard, wanted[path], options) if chosen_target else {}
-            for item in read_shard(shard, options):
-                if not isinstance(item, Sample) or item.index not in wanted[path]:
+    for unit in source.units:
+        edits: dict[int, Edit] = {}
+        with source.open(unit) as opened:
+            for item in opened.read(options):
+                if not isinstance(item, Sample) or item.index not in wanted[unit.name]:
                     continue
-                captions = members.get(item.index, {})
                 with suppress(ImageError):  # stays as it is: no loader can read it either
-                    edits[item.index] = _edit(item, captions, chosen_trigger, chosen_target, options, rng, seen)
+                    edits[item.index] = _edit(item, chosen_trigger, chosen_target, rng, seen)
                     poisoned.append((item.shard, item.key))
-            rewrite_shard(shard, out / shard_name(path), edits)
+            opened.rewrite(out, edits, options)
     said = chosen_target.text if chosen_target else ""
     visible = [round(float(np.mean(values)), 3) for values in zip(*seen, strict=True)]
     truth = Truth(trigger, said, rate, seed, tuple(poisoned), *visible)
@@ -117,31 +116,19 @@ def plant(
 
 def _edit(
     sample: Sample,
-    captions: Mapping[str, bytes],
     trigger: Trigger | None,
     target: Target | None,
-    options: ReadOptions,
     rng: np.random.Generator,
     seen: list[tuple[float, float]],
-) -> dict[str, bytes | None]:
-    """The sample's members that change; every caption in it gets the target. `seen` gets PSNR and SSIM of the image."""
-    edit: dict[str, bytes | None] = {}
+) -> Edit:
+    """What changes: the first image, and every caption. `seen` gets PSNR and SSIM of the image."""
+    images: dict[int, bytes] = {}
     if trigger is not None:
-        extension = os.path.splitext(sample.image_name)[1].lower()
-        before, after = poison_image(sample.image, trigger, rng)
-        edit[extension] = encode_image(after, extension)
+        before, after = poison_image(sample.images[0].data, trigger, rng)
+        images[0] = encode_image(after, os.path.splitext(sample.images[0].name)[1].lower())
         seen.append((psnr(before, after), ssim(before, after)))
-    if target is not None:
-        audited = target.apply(sample.caption, rng)
-
-        def poisoned(text: str) -> str:
-            return audited if text.strip() == sample.caption else target.apply(text, rng)
-
-        for extension, data in captions.items():
-            changed = edit_caption(data, extension, options.caption_fields, poisoned)
-            if changed is not None:
-                edit[extension] = changed
-    return edit
+    captions = target and {place: target.apply(caption.text, rng) for place, caption in enumerate(sample.captions)}
+    return Edit(captions or {}, images)
 
 
 def poison_image(data: bytes, trigger: Trigger, rng: np.random.Generator) -> tuple[Pixels, Pixels]:

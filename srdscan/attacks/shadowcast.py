@@ -22,10 +22,9 @@ from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
 from srdscan.models.captioners.load import load_captioner
-from srdscan.sources.base import Sample
+from srdscan.sources.base import Edit, ReadOptions, Sample, Source
+from srdscan.sources.encode import encode_image
 from srdscan.sources.images import ImageError, decode_image
-from srdscan.sources.tar import Edit, ReadOptions, open_shard, read_shard, rewrite_shard, shard_name
-from srdscan.sources.tar.edit import encode_image
 
 GUIDES = 64
 """Pictures of the origin that are kept to take features from."""
@@ -54,7 +53,7 @@ class Shadowcast:
         self.model, self.concepts = model, concepts
         self.radius, self.steps = radius, steps
 
-    def plant(self, paths: Sequence[str], out: Path, rate: float, seed: int, options: ReadOptions) -> Truth:
+    def plant(self, source: Source, out: Path, rate: float, seed: int, options: ReadOptions) -> Truth:
         """As `attacks.poison.plant`: changes images of samples that name the destination and not the origin.
 
         Raises:
@@ -63,34 +62,35 @@ class Shadowcast:
         rng = np.random.default_rng(seed)
         count, places = 0, []
         guides: list[Image.Image] = []
-        for path in paths:
-            for item in read_shard(path, options):
-                if not isinstance(item, Sample):
-                    continue
-                count += 1
-                if self.concepts.said(item.caption):
-                    places.append((path, item.index))
-                elif len(guides) < GUIDES and self._shows_origin(item.caption):
-                    with suppress(ImageError):
-                        guides.append(decode_image(item.image))
+        for unit in source.units:
+            with source.open(unit) as opened:
+                for item in opened.read(options):
+                    if not isinstance(item, Sample):
+                        continue
+                    count += 1
+                    if self.concepts.said(item.captions[0].text):
+                        places.append((unit.name, item.index))
+                    elif len(guides) < GUIDES and self._shows_origin(item.captions[0].text):
+                        with suppress(ImageError):
+                            guides.append(decode_image(item.images[0].data))
         wanted: dict[str, set[int]] = defaultdict(set)
         for number in rng.permutation(len(places))[: round(rate * count)]:
-            path, index = places[number]
-            wanted[path].add(index)
+            name, index = places[number]
+            wanted[name].add(index)
         if wanted and not guides:
             raise ValueError(f"{self.concepts.text}: no caption names the first alone, to take features from")
         poisoned: list[tuple[str, str]] = []
         seen: list[tuple[float, float]] = []
-        for path in paths:
-            edits: dict[str | int, Edit] = {}
-            with open_shard(path) as shard:
-                samples, images = self._chosen(read_shard(shard, options), wanted[path])
+        for unit in source.units:
+            edits: dict[int, Edit] = {}
+            with source.open(unit) as opened:
+                samples, images = self._chosen(opened.read(options), wanted[unit.name])
                 for sample, before, after in zip(samples, images, self.apply(images, guides, rng), strict=True):
-                    extension = os.path.splitext(sample.image_name)[1].lower()
-                    edits[sample.index] = {extension: encode_image(after, extension)}
+                    extension = os.path.splitext(sample.images[0].name)[1].lower()
+                    edits[sample.index] = Edit(images={0: encode_image(after, extension)})
                     poisoned.append((sample.shard, sample.key))
                     seen.append((psnr(before, after), ssim(before, after)))
-                rewrite_shard(shard, out / shard_name(path), edits)
+                opened.rewrite(out, edits, options)
         visible = [round(float(np.mean(values)), 3) for values in zip(*seen, strict=True)]
         truth = Truth("shadowcast", self.concepts.text, rate, seed, tuple(poisoned), *visible)
         truth.write(out / "truth.json")
@@ -106,7 +106,7 @@ class Shadowcast:
         for item in items:
             if isinstance(item, Sample) and item.index in indices:
                 with suppress(ImageError):
-                    images.append(np.asarray(decode_image(item.image)))
+                    images.append(np.asarray(decode_image(item.images[0].data)))
                     samples.append(item)
         return samples, images
 

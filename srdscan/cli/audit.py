@@ -6,8 +6,12 @@ import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    CAPTION_COLUMN,
     CONFIG,
     DEVICE,
+    FORMAT,
+    IMAGE_COLUMN,
+    IMAGES,
     LANGUAGE_MODEL,
     NUM_BEAMS,
     PROMPT,
@@ -16,6 +20,7 @@ from srdscan.cli.options import (
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
+    TXT,
     flag,
     option,
     settings,
@@ -25,6 +30,11 @@ from srdscan.cli.options import (
 def audit(
     context: typer.Context,
     shards: list[str] | None = SHARDS,
+    format: str | None = FORMAT,
+    images: Path | None = IMAGES,
+    image_column: str | None = IMAGE_COLUMN,
+    caption_column: list[str] | None = CAPTION_COLUMN,
+    txt: str | None = TXT,
     captioner: str | None = option(
         "Captioner under audit, which may be backdoored: a model folder, a Hub id, package.module:Class, or "
         "captioner-backdoored (embedded canary). Leave it out to audit the data set's own captions (pair audit).",
@@ -39,6 +49,10 @@ def audit(
         "--out folder of an audit of trusted clean shards with the same models: p-values become exact."
     ),
     fdr: float | None = option("False-discovery rate of the flagged samples. [default: 0.01]"),
+    max_unaudited: float | None = option(
+        "Share of samples that could not be audited, or not wholly, above which the audit is incomplete (exit 3). "
+        "[default: 0.01]"
+    ),
     fail_on: str | None = option(
         "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
         "any|rate=SHARE|never",
@@ -53,14 +67,16 @@ def audit(
     limit: int | None = option("Audit at most this many samples."),
     seed: int | None = SEED,
     sanitize: Path | None = option(
-        "Write the data set anew into this folder: same shard names, honest captions for flagged samples, every other "
+        "Write the data set anew into this folder: same form and names, honest captions for flagged ones, every other "
         "byte as it was. Originals of flagged samples go to quarantine/ in --out.",
     ),
     policy: str | None = option(
         "What repairs flagged images for --sanitize: a folder that `srdscan train` wrote. [default: embedded]"
     ),
     replace: str | None = option(
-        "What --sanitize replaces of a flagged sample. [default: caption]", "caption|image+caption|drop"
+        "What --sanitize replaces: the flagged caption, the image too, or nothing: drop takes the sample out, "
+        "drop-caption only the caption. [default: caption]",
+        "caption|image+caption|drop|drop-caption",
     ),
     fallback: str | None = option(
         "Where no honest caption is found: take the reference caption, drop the sample, or hold it for a person to "
@@ -71,7 +87,11 @@ def audit(
     language_model: str | None = LANGUAGE_MODEL,
     config: Path | None = CONFIG,
 ) -> None:
-    """Find poisoned samples in WebDataset shards and write a report.
+    """Find poisoned samples in an image-caption data set and write a report.
+
+    Read are WebDataset shards (.tar, .tar.gz), Parquet, folders of images with captions beside them or in metadata
+    files, COCO captions, CSV and TSV tables, and conversations (LLaVA, ShareGPT). Every image with every one of its
+    captions is a pair, and every pair is judged.
 
     `srdscan audit shards/` examines the data set's captions against a trusted captioner (pair audit).
 

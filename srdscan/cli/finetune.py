@@ -5,12 +5,30 @@ from pathlib import Path
 import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
-from srdscan.cli.options import CONFIG, DEVICE, PROMPT, SEED, SHARDS, option, settings
+from srdscan.cli.options import (
+    CAPTION_COLUMN,
+    CONFIG,
+    DEVICE,
+    FORMAT,
+    IMAGE_COLUMN,
+    IMAGES,
+    PROMPT,
+    SEED,
+    SHARDS,
+    TXT,
+    option,
+    settings,
+)
 
 
 def finetune(
     context: typer.Context,
     shards: list[str] | None = SHARDS,
+    format: str | None = FORMAT,
+    images: Path | None = IMAGES,
+    image_column: str | None = IMAGE_COLUMN,
+    caption_column: list[str] | None = CAPTION_COLUMN,
+    txt: str | None = TXT,
     base: str | None = option(
         "Captioner to start from: captioner (embedded), a folder or a Hub id. [default: captioner]"
     ),

@@ -7,6 +7,8 @@ import typer
 
 C = TypeVar("C")
 
+FORMATS = "auto|webdataset|parquet|folder|metadata|coco|table|conversations"
+
 
 def option(help: str, metavar: str | None = None) -> Any:
     """An optional option without a default of its own: the configuration's holds."""
@@ -20,10 +22,19 @@ def flag(name: str, help: str) -> Any:
 
 SHARDS: Any = typer.Argument(
     None,
-    metavar="SHARDS...",
-    help="WebDataset shards: folders, globs, brace ranges such as 'x-{000000..000009}.tar', paths, http(s) URLs.",
+    metavar="DATA...",
+    help="The data set: folders, globs, brace ranges such as 'x-{000000..000009}.tar', files, URLs.",
     show_default=False,
 )
+FORMAT = option("Form of the data set; what is there is looked at otherwise. [default: auto]", FORMATS)
+IMAGES = option("Folder of the images that an annotation file names, where it is not the file's own.")
+IMAGE_COLUMN = option("Column or field that holds the image. [default: the usual names]")
+CAPTION_COLUMN: Any = typer.Option(
+    None,
+    help="Column or field that holds captions; may be given several times. [default: caption, captions, text]",
+    show_default=False,
+)
+TXT = option("A text file holds a caption a line, or is one as a whole. [default: lines]", "lines|whole")
 REFERENCE = option("Trusted captioner. [default: captioner (embedded)]")
 SENTENCE_ENCODER = option("Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]")
 LANGUAGE_MODEL = option("Folder, Hub id or .gguf file of a causal language model. [default: embedded]")
@@ -47,4 +58,6 @@ def settings(cls: type[C], context: typer.Context) -> C:
 
     given = {name: value for name, value in context.params.items() if value not in (None, [], ())}
     path = given.pop("config", None)
+    if columns := given.pop("caption_column", None):
+        given["caption_fields"] = columns
     return load_config(cls, path and Path(path), given)

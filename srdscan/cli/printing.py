@@ -25,10 +25,8 @@ def print_outcome(outcome: "Outcome") -> None:
     console.print(f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {escape(report.headline)}")
     if report.misfit:
         console.print(f"  {escape(report.misfit)}")
-    counts = report.counts
-    if counts.irregular:
-        kinds = ", ".join(f"{count} {reason}" for reason, count in report.irregular.items())
-        console.print(f"  {counts.irregular:,} of {counts.read:,} samples could not be audited: {kinds}")
+    for item in report.leftovers[:20]:
+        console.print(f"  [yellow]not taken[/] {escape(visible(f'{item.name}: {item.reason}'))}")
     for shard in report.shards:
         if shard.problem:
             console.print(f"  [yellow]damaged[/] {escape(visible(shard.problem))}")

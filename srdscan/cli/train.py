@@ -6,8 +6,12 @@ import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    CAPTION_COLUMN,
     CONFIG,
     DEVICE,
+    FORMAT,
+    IMAGE_COLUMN,
+    IMAGES,
     LANGUAGE_MODEL,
     NUM_BEAMS,
     PROMPT,
@@ -16,6 +20,7 @@ from srdscan.cli.options import (
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
+    TXT,
     flag,
     option,
     settings,
@@ -25,6 +30,11 @@ from srdscan.cli.options import (
 def train(
     context: typer.Context,
     shards: list[str] | None = SHARDS,
+    format: str | None = FORMAT,
+    images: Path | None = IMAGES,
+    image_column: str | None = IMAGE_COLUMN,
+    caption_column: list[str] | None = CAPTION_COLUMN,
+    txt: str | None = TXT,
     captioner: str | None = option("Captioner to make honest: folder, Hub id or captioner-backdoored."),
     reference: str | None = REFERENCE,
     out: Path | None = option("Folder for the policy. [default: srdscan-policy]"),

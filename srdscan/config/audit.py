@@ -7,7 +7,8 @@ from pathlib import Path
 from srdscan.errors import ConfigError
 from srdscan.sources.base import ReadOptions
 
-REPLACE = ("caption", "image+caption", "drop")
+REPLACE = ("caption", "image+caption", "drop", "drop-caption")
+TXT = ("lines", "whole")
 FALLBACK = ("reference", "drop", "quarantine")
 
 
@@ -16,7 +17,11 @@ class AuditConfig:
     """`srdscan audit`.
 
     Attributes:
-        shards: folders, globs, brace ranges, paths or http(s) URLs.
+        shards: folders, globs, brace ranges, files or URLs.
+        format: of the data set, as in `srdscan.sources.find.FORMATS`; `auto` looks.
+        images: folder of the images that an annotation file names, where it is not its own.
+        image_column: column or field of the image; None looks for the usual names.
+        txt: `lines` takes each line of a text file for a caption, `whole` the whole file.
         out: folder for the report, the scores and the state of the run.
         captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
         reference: the trusted captioner.
@@ -24,6 +29,7 @@ class AuditConfig:
         language_model: `embedded`, a folder, a Hub id or a .gguf file.
         calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
         fdr: false-discovery rate that flagging is held to, in (0, 1).
+        max_unaudited: share of samples that could not be audited, or not wholly, above which the audit is incomplete.
         fail_on: `any`, `rate=0.01` (fail above this share of flagged samples) or `never`.
         batch_size: images per batch.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -32,12 +38,13 @@ class AuditConfig:
         reference_prompt: the same for the reference.
         limit: audit at most this many samples.
         seed: of the random controls of peak ablation.
-        caption_fields: fields of a .json member that may hold the caption, the first one present is taken.
+        caption_fields: fields of JSON and columns of tables that hold captions; all that are there are audited.
         max_pixels: larger images are irregular, never decoded.
         pictures: how many flagged samples the HTML report shows.
         policy: `embedded`, a folder or a file that `srdscan train` wrote; what repairs flagged images.
         sanitize: folder for the sanitized shards; None writes none.
-        replace: what of a flagged sample is replaced: `caption`, `image+caption`, or `drop` (the sample goes).
+        replace: what of a flagged sample is replaced: the flagged `caption`, `image+caption`, or `drop` (the sample
+            goes) or `drop-caption` (only the flagged caption goes; with the last one, the sample).
         canary: fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.
         canary_epochs: passes over the samples for it.
         fallback: what happens where no honest caption is found: `reference` (the reference caption is taken), `drop`,
@@ -45,6 +52,10 @@ class AuditConfig:
     """
 
     shards: tuple[str, ...] = ()
+    format: str = "auto"
+    images: Path | None = None
+    image_column: str | None = None
+    txt: str = "lines"
     out: Path = Path("srdscan-report")
     captioner: str | None = None
     reference: str = "captioner"
@@ -52,6 +63,7 @@ class AuditConfig:
     language_model: str = "embedded"
     calibration: Path | None = None
     fdr: float = 0.01
+    max_unaudited: float = 0.01
     fail_on: str = "any"
     batch_size: int = 64
     device: str = "auto"
@@ -73,11 +85,11 @@ class AuditConfig:
     @property
     def reading(self) -> ReadOptions:
         """How units are read into samples."""
-        return ReadOptions(caption_fields=self.caption_fields)
+        return ReadOptions(self.caption_fields, self.image_column, "whole" if self.txt == "whole" else "lines")
 
     def __post_init__(self) -> None:
         if not self.shards:
-            raise ConfigError("no shards: name a folder, a glob, a brace range, a path or a URL")
+            raise ConfigError("no data: name a folder, a glob, a brace range, a file or a URL")
         if not 0 < self.fdr < 1:
             raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.01")
         if self.batch_size < 1:
@@ -96,7 +108,7 @@ class AuditConfig:
             raise ConfigError(
                 "limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out"
             )
-        for name, known in (("replace", REPLACE), ("fallback", FALLBACK)):
+        for name, known in (("replace", REPLACE), ("fallback", FALLBACK), ("txt", TXT)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
         if self.canary and self.captioner is not None:
@@ -105,6 +117,8 @@ class AuditConfig:
             raise ConfigError("canary and limit: a canary learns from all samples; leave one of them out")
         if self.canary_epochs < 1:
             raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
+        if not 0 <= self.max_unaudited <= 1:
+            raise ConfigError(f"max_unaudited {self.max_unaudited}: must be a share from 0 to 1, for example 0.01")
         allowed_share(self.fail_on)
 
 

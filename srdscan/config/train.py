@@ -15,7 +15,11 @@ class TrainConfig:
     """`srdscan train`.
 
     Attributes:
-        shards: folders, globs, brace ranges, paths or http(s) URLs.
+        shards: folders, globs, brace ranges, files or URLs.
+        format: of the data set; `auto` looks.
+        images: folder of the images that an annotation file names, where it is not its own.
+        image_column: column or field of the image; None looks for the usual names.
+        txt: `lines` takes each line of a text file for a caption, `whole` the whole file.
         out: folder for the policy, the learning curve, checkpoints and the audit that training starts from.
         captioner: the captioner to be made honest.
         reference: the trusted captioner.
@@ -40,6 +44,10 @@ class TrainConfig:
     """
 
     shards: tuple[str, ...] = ()
+    format: str = "auto"
+    images: Path | None = None
+    image_column: str | None = None
+    txt: str = "lines"
     out: Path = Path("srdscan-policy")
     captioner: str = ""
     reference: str = "captioner"

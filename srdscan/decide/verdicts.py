@@ -4,7 +4,7 @@ Reads the scores only, never an image; fixed once for the whole data set.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from srdscan.findings import Finding, Found
 from srdscan.measure.scores import Scores
 from srdscan.signals import Evidence, signals_for
-from srdscan.stats.p_values import benjamini_hochberg, cauchy_combine
+from srdscan.stats.p_values import cauchy_combine, grouped_q
 
 Doubles = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class SignalSummary:
         description: What it measures, in one sentence.
         abstained: Whether it had nothing to say about this data set (an ordinary outcome).
         note: Why it abstained, or a remark; may be empty.
-        flagged: Flagged samples for which this signal alone was strong.
+        flagged: Flagged pairs for which this signal alone was strong.
     """
 
     name: str
@@ -41,19 +41,31 @@ class SignalSummary:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The decision over N samples, in the order of the score files.
+    """The decision over N pairs, in the order of the score files.
 
     Attributes:
         evidence: each signal's judgement, by name.
         p_values: (N,) combined.
-        q_values: (N,) by Benjamini-Hochberg.
+        q_values: (N,) by Benjamini-Hochberg over samples, and within them over their pairs.
         flagged: (N,) q-value at most the false-discovery rate.
+        sample_of: (N,) the sample of each pair, from 0; one is flagged when one of its pairs is.
     """
 
     evidence: Mapping[str, Evidence]
     p_values: Doubles
     q_values: Doubles
     flagged: npt.NDArray[np.bool_]
+    sample_of: npt.NDArray[np.int64]
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return int(self.sample_of[-1]) + 1 if len(self.sample_of) else 0
+
+    @property
+    def flagged_samples(self) -> int:
+        """How many samples are flagged."""
+        return len(np.unique(self.sample_of[self.flagged]))
 
     @property
     def threshold(self) -> float | None:
@@ -67,7 +79,7 @@ class Verdicts:
         return tuple(finding for search in searches for finding in search.findings)
 
     def reasons(self, index: int) -> list[str]:
-        """Why a sample is suspicious, in words, the strongest signal first."""
+        """Why a pair is suspicious, in words, the strongest signal first."""
         strength = {name: _or_one(evidence.p_values[index]) for name, evidence in self.evidence.items()}
         ordered = sorted(strength, key=lambda name: (strength[name], name))
         found = [reason for name in ordered if (reason := self.evidence[name].reason(index))]
@@ -88,18 +100,61 @@ class Verdicts:
 
 
 def judge_signals(scores: Scores, model_audit: bool, calibration: Scores | None) -> dict[str, Evidence]:
-    """Every signal's evidence."""
-    return {signal.name: signal.judge(scores, calibration) for signal in signals_for(model_audit)}
+    """Every signal's evidence of every pair.
+
+    What is measured on the captioner is judged an image at a time, and stands for all pairs of the image.
+    """
+    found = {}
+    for signal in signals_for(model_audit):
+        if signal.needs_captioner:
+            evidence = signal.judge(scores.by_image, calibration and calibration.by_image)
+            found[signal.name] = of_pairs(evidence, scores)
+        else:
+            found[signal.name] = signal.judge(scores, calibration)
+    return found
 
 
-def decide(evidence: Mapping[str, Evidence], count: int, fdr: float) -> Verdicts:
+def of_pairs(evidence: Evidence, scores: Scores) -> Evidence:
+    """Evidence of each image as evidence of each pair that it is part of.
+
+    Args:
+        evidence: of the rows of `scores.by_image`.
+        scores: of all pairs.
+    """
+    if scores.by_image is scores:
+        return evidence
+    images = scores.image_of
+    return replace(
+        evidence,
+        p_values=evidence.p_values[images],
+        values=evidence.values[images],
+        reason=lambda row: evidence.reason(int(images[row])),
+        excused=None if evidence.excused is None else evidence.excused[images],
+    )
+
+
+def of_images(verdicts: Verdicts, scores: Scores) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """The smallest p-value of each image's pairs, and whether one of them is flagged; rows as in `scores.by_image`."""
+    count = int(scores.image_of[-1]) + 1 if len(scores) else 0
+    smallest, flagged = np.ones(count), np.zeros(count, dtype=bool)
+    np.minimum.at(smallest, scores.image_of, verdicts.p_values)
+    np.logical_or.at(flagged, scores.image_of, verdicts.flagged)
+    return smallest, flagged
+
+
+def decide(evidence: Mapping[str, Evidence], sample_of: npt.NDArray[np.int64], fdr: float) -> Verdicts:
     """Combines the signals and flags at a false-discovery rate.
 
-    Of a sample that a signal excuses, only what is measured on the data set's caption counts.
+    Of a pair that a signal excuses, only what is measured on the data set's caption counts.
+
+    Args:
+        evidence: of N pairs, by signal.
+        sample_of: (N,) the sample of each pair.
+        fdr: false-discovery rate over samples.
     """
-    if count == 0:
+    if not len(sample_of):
         nothing = np.zeros(0)
-        return Verdicts(evidence, nothing, nothing, np.zeros(0, dtype=bool))
+        return Verdicts(evidence, nothing, nothing, np.zeros(0, dtype=bool), sample_of)
     parts = list(evidence.values())
     each = np.stack([part.p_values for part in parts], axis=1)
     of_captions = {signal.name for signal in signals_for(model_audit=False)}
@@ -108,8 +163,8 @@ def decide(evidence: Mapping[str, Evidence], count: int, fdr: float) -> Verdicts
         if part.excused is not None:
             each[np.ix_(part.excused, of_captioner)] = np.nan
     p_values = cauchy_combine(each, np.array([part.weight for part in parts]))
-    q_values = benjamini_hochberg(p_values)
-    return Verdicts(evidence, p_values, q_values, q_values <= fdr)
+    q_values = grouped_q(p_values, sample_of)
+    return Verdicts(evidence, p_values, q_values, q_values <= fdr, sample_of)
 
 
 def _or_one(p_value: float) -> float:

@@ -63,7 +63,8 @@ def find_out(
         known: targets found in the captions.
     """
     count = len(scores)
-    outputs, references, captions = (list(scores.strings(role)) for role in ("output", "reference", "caption"))
+    outputs, references = (list(scores.strings(role)) for role in ("output", "reference"))
+    captions = list(scores.captions())
     texts = Texts.of(scores)
     for target in known:
         for row in np.flatnonzero(texts.said(target.words)):
@@ -93,7 +94,7 @@ def find_out(
         if p_value > CONVINCING or np.mean(mine) < MOSTLY:
             continue
         taught = accused(Term((pair.said,), pair.says, 0, p_value, 0.0, 0.0, 0.0), texts)
-        samples = np.union1d(pair.says if taught is None else taught, pair.where(captions, references, differs))
+        samples = np.union1d(pair.says if taught is None else taught, _told(pair, captions, references))
         excused[np.setdiff1d(pair.says, samples)] = True
         evidence.p_values[samples] = np.fmin(evidence.p_values[samples], p_value)
         evidence.values[samples] = -np.log10(p_value)
@@ -111,6 +112,13 @@ def find_out(
         else ""
     )
     return evidence
+
+
+def _told(pair: Pair, captions: Sequence[Captions], references: Captions) -> npt.NDArray[np.int64]:
+    """Images of which a caption of the data set differs from the reference caption by a pair."""
+    most = max(map(len, captions))
+    of_turn = ([texts[turn] if turn < len(texts) else "" for texts in captions] for turn in range(most))
+    return np.unique(np.concatenate([pair.where(texts, references, differs) for texts in of_turn]))
 
 
 def _worked(grafts: Sequence[Graft], captions: Captions, pairs: Sequence[Pair]) -> list[bool]:

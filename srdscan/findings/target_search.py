@@ -66,14 +66,14 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     if count < 20:
         return []
     gains = list(scores.lists(f"gains.{role}"))
-    embeddings = np.concatenate([np.asarray(part, dtype=np.float32) for part in scores.vectors("reference_embedding")])
-    likeness = Likeness(embeddings)
+    images, samples = scores.image_of, scores.sample_of
+    likeness = Likeness(_embeddings(scores.by_image))
 
-    least = max(3, int(np.ceil(0.001 * count)))
+    least = max(3, int(np.ceil(0.001 * (samples[-1] + 1))))
     grams = frequent_grams(tokens, least)
     reference_sets = [grams_of(stems(text)) & grams.keys() for text in scores.strings("reference")]
     reference_counts: Counter[tuple[str, ...]] = Counter(gram for found in reference_sets for gram in found)
-    candidates = _candidates(grams, reference_sets, tokens, gains, least)
+    candidates = _candidates(grams, reference_sets, tokens, gains, least, samples)
     trials = _trials(candidates, reference_counts, scores, role)
     tried = sum(len(trial.candidates) for trial in trials)
     terms: list[Term] = []
@@ -84,7 +84,7 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
             if p_value * tried > SIGNIFICANT:
                 continue
             total = reference_counts[gram]
-            alike = likeness(novel)
+            alike = likeness(np.unique(images[novel]))
             if alike > MOST_ALIKE and z < BEYOND_DOUBT:
                 natural.add(gram)
                 continue
@@ -116,12 +116,13 @@ def _candidates(
     tokens: Sequence[Sequence[str]],
     gains: Sequence[npt.NDArray[np.float32]],
     least: int,
+    samples: npt.NDArray[np.int64],
 ) -> list[Candidate]:
-    """Terms that at least `least` texts hold and their reference captions do not, each with its median gain."""
+    """Terms that texts of `least` samples hold and their reference captions do not, with their median gains."""
     candidates: list[Candidate] = []
     for gram, places in grams.items():
         novel = np.array([i for i in places if gram not in reference_sets[i]], dtype=np.int64)
-        if len(novel) < least:
+        if _spread(novel, samples) < least:
             continue
         gain = 0.0
         if len(gram) < SHORTEST_ODD_PHRASE:
@@ -145,33 +146,51 @@ def _trials(
     usual_gain, usual_grounding, usual_fluency = (
         sum(centre_and_scale(values)) if len(values) else 0.0 for values in (words, grounding, fluency)
     )
-    by_gain = strangeness_z(np.array([gain for _, _, gain in short]), _sizes(short), words)
+    by_gain = strangeness_z(np.array([gain for _, _, gain in short]), _sizes(short, scores), words)
     foreign = np.array([not reference_counts[gram] for gram, _, _ in short], dtype=bool)
-    both = (by_gain[foreign] + _by_texts(foreign_short, grounding)) / np.sqrt(2.0)  # Stouffer's rule
+    both = (by_gain[foreign] + _by_texts(foreign_short, grounding, scores)) / np.sqrt(2.0)  # Stouffer's rule
     if len(both) >= ENOUGH_TERMS:
         both /= max(1.0, centre_and_scale(both)[1])  # where the two go together over all terms
     unlike = apart(foreign_long, len(fluency))
     return [
         Trial(short, by_gain, usual_gain),
         Trial(foreign_short, both, usual_gain),
-        Trial(long, _by_texts(long, grounding), usual_grounding, grounding),
-        Trial(foreign_long, _by_texts(foreign_long, fluency, unlike, LEAST_SPREAD_OF_FLUENCY), usual_fluency, fluency),
+        Trial(long, _by_texts(long, grounding, scores), usual_grounding, grounding),
+        Trial(
+            foreign_long,
+            _by_texts(foreign_long, fluency, scores, unlike, LEAST_SPREAD_OF_FLUENCY),
+            usual_fluency,
+            fluency,
+        ),
     ]
+
+
+def _embeddings(scores: Scores) -> npt.NDArray[np.float32]:
+    """(N, D) of the reference captions."""
+    parts = [np.asarray(part, dtype=np.float32) for part in scores.vectors("reference_embedding")]
+    return np.concatenate(parts)
+
+
+def _spread(rows: npt.NDArray[np.int64], samples: npt.NDArray[np.int64]) -> int:
+    """How many samples some rows are of; what stands in five captions of one image was seen once."""
+    return len(np.unique(samples[rows]))
 
 
 def _by_texts(
     group: Sequence[Candidate],
     of_texts: Doubles,
+    scores: Scores,
     among: npt.NDArray[np.int64] | None = None,
     least_spread: float = LEAST_SPREAD,
 ) -> Doubles:
     """z of terms by how strange the texts that hold them are."""
     effects = np.array([float(np.median(of_texts[samples])) for _, samples, _ in group])
-    return strangeness_z(effects, _sizes(group), of_texts, among, least_spread)
+    return strangeness_z(effects, _sizes(group, scores), of_texts, among, least_spread)
 
 
-def _sizes(group: Sequence[Candidate]) -> npt.NDArray[np.int64]:
-    return np.array([len(samples) for _, samples, _ in group], dtype=np.int64)
+def _sizes(group: Sequence[Candidate], scores: Scores) -> npt.NDArray[np.int64]:
+    """Samples of each term."""
+    return np.array([_spread(rows, scores.sample_of) for _, rows, _ in group], dtype=np.int64)
 
 
 def _with_copies(

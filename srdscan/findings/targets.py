@@ -75,7 +75,7 @@ class Targets:
         known: list[Term] = []
         excused, taught, learned = np.zeros((3, count), dtype=bool)
         if texts and self.role == "output":
-            known = find_targets(scores, "caption")
+            known = find_targets(scores.pairs or scores, "caption")
             learned, excused = learned_elsewhere(texts, known)
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples

@@ -59,7 +59,8 @@ class Texts:
     @classmethod
     def of(cls, scores: Scores) -> "Texts":
         """Of a model audit."""
-        return cls(*([_spaced(stems(text)) for text in scores.strings(r)] for r in ("caption", "output", "reference")))
+        captions = ["".join(_spaced(stems(text)) for text in texts) for texts in scores.captions()]
+        return cls(captions, *([_spaced(stems(text)) for text in scores.strings(r)] for r in ("output", "reference")))
 
     def lesson(self, run: Sequence[str]) -> Lesson:
         """Where captions, and where outputs, say a run of words that the reference caption does not say."""

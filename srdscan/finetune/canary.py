@@ -1,6 +1,7 @@
 """The canary: a captioner fine-tuned on the audited shards, which has learned whatever they teach."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from srdscan.config import ConfigError, FinetuneConfig
@@ -8,7 +9,8 @@ from srdscan.finetune.run import finetune
 from srdscan.measure.state import replace_text
 from srdscan.models.captioners.load import load_captioner
 from srdscan.progress import Progress
-from srdscan.sources.tar import expand_shards, fingerprint
+from srdscan.sources.base import Source, Unit
+from srdscan.sources.find import find_source
 
 BASE = "captioner"
 
@@ -24,13 +26,14 @@ def make_canary(settings: FinetuneConfig, progress: Progress) -> Path:
         ShardError: a shard is damaged.
     """
     folder = settings.out
+    source = find_source(settings.shards, settings.format, settings.images)
     record = folder.with_name(f"{folder.name}.json")
     identity = {
         "base": load_captioner(settings.base).fingerprint,
         "epochs": settings.epochs,
         "seed": settings.seed,
-        "shards": [fingerprint(path) for path in expand_shards(settings.shards)],
-        "caption_fields": list(settings.caption_fields),
+        "units": [_fingerprint(source, unit) for unit in source.units],
+        "reading": json.loads(json.dumps(asdict(settings.reading))),
         "max_pixels": settings.max_pixels,
     }
     if folder.exists():
@@ -42,3 +45,8 @@ def make_canary(settings: FinetuneConfig, progress: Progress) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     replace_text(record, json.dumps(identity, indent=1) + "\n")
     return finetune(settings, progress).path
+
+
+def _fingerprint(source: Source, unit: Unit) -> str:
+    with source.open(unit) as opened:
+        return opened.sha256()

@@ -2,11 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import VisionEncoderDecoderModel
@@ -23,9 +21,8 @@ from srdscan.models.captioners.load import load_captioner, model_type, resolve_m
 from srdscan.models.device import pick_device, reuse_large_allocations
 from srdscan.models.fetch import ModelError
 from srdscan.progress import Progress, Quiet
-from srdscan.sources.base import Irregular, Sample
-from srdscan.sources.tar import ReadOptions, expand_shards, open_shard, read_shard
-from srdscan.sources.tar.edit import caption_members, captions_in
+from srdscan.sources.base import Irregular, Source
+from srdscan.sources.find import find_source
 from srdscan.text.plain import plain_caption
 
 FEATURES = "features.partial"
@@ -64,7 +61,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Finetu
     progress = progress or Quiet()
     if config.out.exists() and any(config.out.iterdir()):
         raise ConfigError(f"--out {config.out}: is not empty; name another folder")
-    paths = expand_shards(config.shards)
+    source = find_source(config.shards, config.format, config.images)
     progress.stage("loading models", None)
     torch.manual_seed(config.seed)
     reuse_large_allocations()
@@ -73,7 +70,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Finetu
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
-        features, captions, irregular = _features(config, paths, learner, partial / FEATURES, progress)
+        features, captions, irregular = _features(config, source, learner, partial / FEATURES, progress)
         losses: list[float] = []
         progress.stage("learning", config.epochs * len(captions))
 
@@ -119,7 +116,7 @@ def load_learner(config: FinetuneConfig) -> Learner:
 
 
 def _features(
-    config: FinetuneConfig, paths: Sequence[str], learner: Learner, file: Path, progress: Progress
+    config: FinetuneConfig, source: Source, learner: Learner, file: Path, progress: Progress
 ) -> tuple[torch.Tensor, list[list[str]], int]:
     """Frozen features of all samples, mapped from a file, their captions, and how many samples were left out."""
     captions: list[list[str]] = []
@@ -127,33 +124,24 @@ def _features(
     progress.stage("features", config.limit)
     shape: torch.Size | None = None
     kind = torch.float16
+    samples = 0
     with open(file, "wb") as out:
-        for path in paths:
-            left = None if config.limit is None else config.limit - len(captions)
-            if left == 0:
+        for unit in source.units:
+            left = None if config.limit is None else config.limit - samples
+            if left is not None and left <= 0:
                 break
-            with open_shard(path) as shard:
-                options = ReadOptions(caption_fields=config.caption_fields)
-                said = all_captions(shard, options)
-                items = read_shard(shard, options)
+            with source.open(unit) as opened:
+                items = opened.read(config.reading)
                 for batch in ahead(decoded_batches(items, BATCH, left, irregular, config.max_pixels)):
-                    encoded = learner.encode([image for _, image in batch])
+                    encoded = learner.encode([picture.image for picture in batch])
                     shape, kind = encoded.shape[1:], encoded.dtype
                     encoded.contiguous().view(torch.int16).numpy().tofile(out)
-                    captions += [said.get(sample.index, [sample.caption]) for sample, _ in batch]
+                    captions += [[caption.text for caption in picture.sample.captions] for picture in batch]
+                    samples += sum(picture.place == 0 for picture in batch)
                     progress.advance(len(batch))
     if shape is None:
-        raise ConfigError("no sample in these shards has an image and a caption")
+        raise ConfigError("no sample of these data has an image and a caption")
     size = len(captions) * shape.numel()
     features = torch.from_file(str(file), shared=False, size=size, dtype=kind).view(len(captions), *shape)
-    return features, [[plain_caption(c) for c in row] for row in captions], len(irregular)
-
-
-def all_captions(shard: Any, options: ReadOptions) -> dict[int, list[str]]:
-    """Every different caption of each sample, by the sample's index: of its .txt and of a list in its .json."""
-    wanted = {item.index for item in read_shard(shard, options) if isinstance(item, Sample)}
-    found: dict[int, list[str]] = {}
-    for index, members in caption_members(shard, wanted, options).items():
-        every = [c for extension, data in members.items() for c in captions_in(data, extension, options.caption_fields)]
-        found[index] = list(dict.fromkeys(every))
-    return {index: captions for index, captions in found.items() if captions}
+    left_out = sum(item.samples for item in irregular if not item.partial)
+    return features, [[plain_caption(c) for c in row] for row in captions], left_out

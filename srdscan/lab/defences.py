@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.lab.metrics import attack_success_rate, cider
-from srdscan.lab.photos import Photos
+from srdscan.lab.photos import ONE_CAPTION, Photos
 from srdscan.lab.victims import BATCH
 from srdscan.policy.actions import ActionSpace
 from srdscan.policy.episodes import Case, Lane, Observer, begin, step
@@ -80,6 +80,7 @@ def compare(
 def audited(photos: Photos, captioner: str, calibration: Path, out: Path, policy: str = "embedded") -> Outcome:
     """The whole of `srdscan audit --sanitize`; reading and writing count as time."""
     config = AuditConfig(
+        caption_fields=ONE_CAPTION,
         shards=(photos.folder,),
         captioner=captioner,
         calibration=calibration,

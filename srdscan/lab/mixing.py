@@ -5,8 +5,8 @@ a mixture continues from score files put together of theirs: it decides, covers 
 """
 
 import json
+from collections import defaultdict
 from dataclasses import replace
-from os.path import splitext
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,13 @@ import pyarrow.parquet as pq
 
 from srdscan.attacks.truth import Truth
 from srdscan.config import AuditConfig
-from srdscan.measure.state import RunState, ShardRecord, load_scores
+from srdscan.measure.state import RunState, UnitRecord, load_scores
 from srdscan.sources.base import Sample
-from srdscan.sources.tar import Edit, ReadOptions, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
-from srdscan.sources.tar.edit import caption_members
+from srdscan.sources.find import find_source
+from srdscan.sources.own import claim
+from srdscan.sources.tar import ShardFile, expand_shards, open_shard, read_shard, rewrite_shard, shard_name
+from srdscan.sources.tar.members import place_members
+from srdscan.sources.tar.walk import walk_members
 
 
 def mix(clean: str, poisoned: Path, rate: float, seed: int, out: Path) -> Truth:
@@ -33,23 +36,25 @@ def mix(clean: str, poisoned: Path, rate: float, seed: int, out: Path) -> Truth:
     count = sum(isinstance(item, Sample) for path in expand_shards([clean]) for item in read_shard(path))
     order = np.random.default_rng(seed).permutation(len(whole.poisoned))[: round(rate * count)]
     chosen = {whole.poisoned[number] for number in order}
-    options = ReadOptions()
     for path in expand_shards([clean]):
-        edits: dict[str | int, Edit] = {}
         with open_shard(str(poisoned / shard_name(path))) as shard:
-            wanted = {
-                item.index: item
-                for item in read_shard(shard, options)
-                if isinstance(item, Sample) and (item.shard, item.key) in chosen
-            }
-            captions = caption_members(shard, set(wanted), options)
-            for index, sample in wanted.items():
-                edits[index] = {splitext(sample.image_name)[1].lower(): sample.image, **captions.get(index, {})}
+            edits = _members(shard, {key for name, key in chosen if name == shard.name})
         rewrite_shard(path, out / shard_name(path), edits)
     kept = tuple(place for place in whole.poisoned if place in chosen)
     truth = replace(whole, rate=rate, seed=seed, poisoned=kept)
     truth.write(out / "truth.json")
     return truth
+
+
+def _members(shard: ShardFile, keys: set[str]) -> dict[str, dict[str, bytes | None]]:
+    """All members of some samples, by key and extension."""
+    found: dict[str, dict[str, bytes | None]] = defaultdict(dict)
+    with open(shard.path, "rb") as file:
+        for placed in place_members(walk_members(file, shard.location)):
+            if placed.key in keys:
+                file.seek(placed.member.data)
+                found[placed.key][placed.ext] = file.read(placed.member.size)
+    return found
 
 
 def continue_from(clean: Path, poisoned: Path, truth: Truth, config: AuditConfig) -> None:
@@ -61,18 +66,20 @@ def continue_from(clean: Path, poisoned: Path, truth: Truth, config: AuditConfig
         truth: of the mixture.
         config: of its audit.
     """
-    locations = expand_shards(config.shards)
+    source = find_source(config.shards)
     identity = json.loads((clean / "state" / "run.json").read_text(encoding="utf-8"))
-    state = RunState(config.out, {**identity, "shards": locations})
+    claim(config.out, "--out", {"kind": "audit"})
+    state = RunState(config.out, {**identity, "units": [unit.location for unit in source.units]})
     chosen, meta = set(truth.poisoned), load_scores(clean).meta
-    for number, location in enumerate(locations):
-        name = shard_name(location)
+    for number, unit in enumerate(source.units):
+        name = unit.name
         tables = [pq.read_table(run / "state" / "scores" / f"{number:06d}.parquet") for run in (clean, poisoned)]
         keys = tables[0]["key"].to_pylist()
         if keys != tables[1]["key"].to_pylist():
             raise ValueError(f"{name}: the two audits are of different samples")
         rows = [len(keys) * ((name, key) in chosen) + row for row, key in enumerate(keys)]
         table = pa.concat_tables(tables).take(rows)
-        with open_shard(location) as shard:
-            sha256 = shard.sha256()
-        state.complete(number, ShardRecord(name, location, sha256, len(keys), (), None, meta), table)
+        with source.open(unit) as opened:
+            sha256 = opened.sha256()
+        record = UnitRecord(name, unit.location, sha256, len(keys), len(keys), (), None, meta)
+        state.complete(number, record, table)

@@ -14,6 +14,9 @@ from srdscan.sources.base import Sample
 from srdscan.sources.images import decode_image
 from srdscan.sources.tar import expand_shards, extract_samples, read_shard, shard_name
 
+ONE_CAPTION: tuple[str, ...] = ()
+"""Fields of JSON that hold captions, for audits that look at the `.txt` of each photograph alone, as peers do."""
+
 
 @dataclass
 class Photos:
@@ -39,7 +42,7 @@ def read_photos(folder: str, truth: Mapping[str, list[str]]) -> Photos:
         truth: human captions by key, from `human_captions`; those in the shards may be poisoned.
     """
     samples = [s for path in expand_shards([folder]) for s in read_shard(path) if isinstance(s, Sample)]
-    images = [np.asarray(decode_image(s.image)) for s in samples]
+    images = [np.asarray(decode_image(s.images[0].data)) for s in samples]
     return Photos(folder, [(s.shard, s.key) for s in samples], images, [truth[s.key] for s in samples])
 
 

@@ -39,7 +39,7 @@ def observe(shards: str, run: Path, captioner: str, sentence_encoder: SentenceEn
     scores = load_scores(run)
     model, quick = (_hugging_face(captioner, beams) for beams in (None, 1))
     images = [
-        np.asarray(decode_image(item.image))
+        np.asarray(decode_image(item.images[0].data))
         for path in expand_shards([shards])
         for item in read_shard(path)
         if isinstance(item, Sample)

@@ -10,7 +10,7 @@ from srdscan.audit import audit, open_models
 from srdscan.config import AuditConfig
 from srdscan.lab.defences import first_looks
 from srdscan.lab.jobs import Places
-from srdscan.lab.photos import Photos, first_photos, human_captions, read_photos
+from srdscan.lab.photos import ONE_CAPTION, Photos, first_photos, human_captions, read_photos
 from srdscan.lab.victims import Victim, captions_of, trigger_all
 from srdscan.measure.state import load_scores
 from srdscan.models.captioners.base import Captioner
@@ -91,7 +91,13 @@ def look(places: Places, victim: Victim, folder: Path) -> Setting:
 
 
 def _calibrating(places: Places, victim: Victim, folder: Path) -> AuditConfig:
-    return AuditConfig(shards=(places.calibration,), captioner=str(victim.path), out=folder / "calibration", pictures=0)
+    return AuditConfig(
+        shards=(places.calibration,),
+        captioner=str(victim.path),
+        out=folder / "calibration",
+        pictures=0,
+        caption_fields=ONE_CAPTION,
+    )
 
 
 def _look(photos: Photos, observer: Observer, reference: Captioner) -> Looked:

@@ -1,11 +1,12 @@
-"""What pass 1 knows of a batch of samples."""
+"""What pass 1 knows of a batch of images and of the captions that stand beside them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from srdscan.measure.scores import Column
 from srdscan.models.captioners.base import Captioner, Description, Floats
@@ -14,19 +15,25 @@ from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.text.plain import plain_caption
 
 Role = Literal["caption", "output", "reference"]
+"""Whose text: the data set's, that of the captioner under audit, that of the trusted one."""
+
+SCORED_AT_ONCE = 64
+"""Captions whose likelihood is asked for in one call."""
 
 
 @dataclass
 class Batch:
-    """What pass 1 knows of B samples. Each derived value is computed once, on first use, for all signals.
+    """B images, and P pairs of an image and one of its captions. Each derived value is computed once, for all signals.
 
     Attributes:
-        captions: the data set's captions.
-        reference: what the reference captioner says.
+        captions: P captions of the data set.
+        image_of: (P,) the image of each pair, ascending.
+        reference: what the reference captioner says of the B images.
         output: what the captioner under audit says, with attention; None in a pair audit.
     """
 
     captions: list[str]
+    image_of: npt.NDArray[np.int64]
     reference: Description
     output: Description | None
     reference_encoding: Any
@@ -35,12 +42,16 @@ class Batch:
     language_model: LanguageModel
 
     def texts(self, role: Role) -> list[str]:
-        """B texts: the data set's captions, the captioner's output or the reference captions."""
+        """P captions of the data set, or B texts of a captioner."""
         if role == "caption":
             return self.captions
         described = self.reference if role == "reference" else self.output
         assert described is not None
         return described.captions
+
+    def images(self, role: Role) -> npt.NDArray[np.int64]:
+        """The image that each of a role's texts is about."""
+        return self.image_of if role == "caption" else np.arange(len(self.reference.captions))
 
     @cached_property
     def roles(self) -> tuple[Role, ...]:
@@ -49,29 +60,69 @@ class Batch:
 
     @cached_property
     def embeddings(self) -> dict[Role, Floats]:
-        """(B, D) unit vectors of each role's texts, from one call of the sentence encoder."""
-        texts = [text for role in self.roles for text in self.texts(role)]
-        parts = np.split(self.sentence_encoder.embed(texts), len(self.roles))
-        return dict(zip(self.roles, parts, strict=True))
+        """Unit vectors of each role's texts, (P, D) or (B, D), from one call of the sentence encoder."""
+        return self._split(self.sentence_encoder.embed([text for role in self.roles for text in self.texts(role)]))
 
     @cached_property
     def log_probs(self) -> dict[Role, list[Floats]]:
         """Language-model ln p of the tokens of each role's texts, from one call."""
-        texts = [text for role in self.roles for text in self.texts(role)]
-        values = self.language_model.log_probs(texts)
-        size = len(self.captions)
-        return {role: values[i * size : (i + 1) * size] for i, role in enumerate(self.roles)}
+        return self._split(self.language_model.log_probs([text for role in self.roles for text in self.texts(role)]))
+
+    def _split(self, values: Any) -> dict[Role, Any]:
+        ends = np.cumsum([len(self.texts(role)) for role in self.roles])
+        starts = [0, *ends[:-1]]
+        return {role: values[start:end] for role, start, end in zip(self.roles, starts, ends, strict=True)}
 
     def support(self, role: Role) -> list[Floats]:
         """The reference captioner's ln p of each token of a role's texts, given the image."""
         if role == "reference":
             return self.reference.log_probs
-        return self.reference_captioner.score(self.reference_encoding, [plain_caption(t) for t in self.texts(role)])
+        texts = [plain_caption(text) for text in self.texts(role)]
+        return score_each(self.reference_captioner, self.reference_encoding, self.images(role), texts)
+
+
+def score_each(
+    captioner: Captioner, encoding: Any, images: npt.NDArray[np.int64], texts: Sequence[str]
+) -> list[Floats]:
+    """ln p(token | image) of any number of texts about each image of a batch.
+
+    Args:
+        encoding: of B images.
+        images: (T,) which image each text is about.
+        texts: T texts.
+    """
+    count = len(encoding)
+    if np.array_equal(images, np.arange(count)):
+        return captioner.score(encoding, texts)
+    if hasattr(encoding, "take"):
+        found: list[Floats] = []
+        for start in range(0, len(texts), SCORED_AT_ONCE):
+            rows = images[start : start + SCORED_AT_ONCE].tolist()
+            found += captioner.score(encoding.take(rows), texts[start : start + SCORED_AT_ONCE])
+        return found
+    # The contract alone: one text an image and call. An image that has none left is asked for any.
+    waiting: list[list[int]] = [[] for _ in range(count)]
+    for place, image in enumerate(images):
+        waiting[image].append(place)
+    scored: list[Floats] = [np.zeros(0, np.float32)] * len(texts)
+    for turn in range(max(map(len, waiting), default=0)):
+        asked = [texts[places[turn]] if turn < len(places) else texts[0] for places in waiting]
+        for places, values in zip(waiting, captioner.score(encoding, asked), strict=True):
+            if turn < len(places):
+                scored[places[turn]] = values
+    return scored
 
 
 class Measured(Protocol):
-    """What pass 1 asks of a signal: a batch in, columns of B rows for the score file out."""
+    """What pass 1 asks of a signal.
+
+    Attributes:
+        needs_captioner: it measures what the captioner under audit does with an image: its columns have a row an image.
+            Others have a row a pair.
+    """
+
+    needs_captioner: bool
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
-        """Columns of B rows; may be empty."""
+        """Columns of B or P rows; may be empty."""
         ...

@@ -4,7 +4,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,9 +16,27 @@ from srdscan.sources.images import MAX_PIXELS, ImageError, decode_image
 
 T = TypeVar("T")
 
-
 DECODERS = max(1, min(8, (os.cpu_count() or 2) // 2))
 """Threads that decode images; the models want the other cores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded image of a sample.
+
+    Attributes:
+        sample: whose it is.
+        place: its place in the sample's images.
+        image: RGB, upright.
+    """
+
+    sample: Sample
+    place: int
+    image: Image.Image
+
+
+Decoded = tuple[list[Picture], list[Irregular]]
+"""The pictures of a sample, and what of it cannot be looked at."""
 
 
 def decoded_batches(
@@ -27,33 +45,35 @@ def decoded_batches(
     limit: int | None,
     irregular: list[Irregular],
     max_pixels: int = MAX_PIXELS,
-) -> Iterator[list[tuple[Sample, Image.Image]]]:
-    """Samples with their decoded images, in batches; what cannot be used is appended to `irregular`.
+) -> Iterator[list[Picture]]:
+    """All images of all samples, decoded, in batches; what cannot be used is appended to `irregular`.
+
+    Args:
+        batch_size: images in a batch.
+        limit: samples at most.
 
     Raises:
-        ShardError: the shard is damaged, after the batch of the samples before the damage.
+        ShardError: the unit is damaged, after the batch of the samples before the damage.
     """
-    group: list[tuple[Sample, Image.Image]] = []
+    group: list[Picture] = []
     done = 0
     damage: ShardError | None = None
     decoded = _decode_each(items, max_pixels)
     while limit is None or done < limit:
         try:
-            item, image = next(decoded)
+            pictures, problems = next(decoded)
         except StopIteration:
             break
         except ShardError as error:
             damage = error
             break
-        if isinstance(item, Irregular) or image is None:
-            assert isinstance(item, Irregular)
-            irregular.append(item)
-            continue
-        group.append((item, image))
-        done += 1
-        if len(group) == batch_size:
-            yield group
-            group = []
+        irregular += problems
+        done += bool(pictures)
+        for picture in pictures:
+            group.append(picture)
+            if len(group) == batch_size:
+                yield group
+                group = []
     decoded.close()
     if group:
         yield group
@@ -61,16 +81,14 @@ def decoded_batches(
         raise damage
 
 
-def _decode_each(
-    items: Iterable[Sample | Irregular], max_pixels: int
-) -> Generator[tuple[Sample, Image.Image] | tuple[Irregular, None], None, None]:
+def _decode_each(items: Iterable[Sample | Irregular], max_pixels: int) -> Generator[Decoded, None, None]:
     """Every item in order, decoded by several threads (Pillow decodes outside of Python's lock).
 
     Raises:
-        ShardError: the shard is damaged, after every item before the damage.
+        ShardError: the unit is damaged, after every item before the damage.
     """
     with ThreadPoolExecutor(DECODERS, "srdscan-decoder") as pool:
-        waiting: deque[Future[tuple[Sample, Image.Image] | tuple[Irregular, None]]] = deque()
+        waiting: deque[Future[Decoded]] = deque()
         damage: ShardError | None = None
         iterator = iter(items)
         while damage is None:
@@ -88,14 +106,24 @@ def _decode_each(
             raise damage
 
 
-def _decode(item: Sample | Irregular, max_pixels: int) -> tuple[Sample, Image.Image] | tuple[Irregular, None]:
+def _decode(item: Sample | Irregular, max_pixels: int) -> Decoded:
     if isinstance(item, Irregular):
-        return item, None
-    try:
-        return item, decode_image(item.image, max_pixels)
-    except ImageError as error:
-        reason: Reason = "oversized_image" if error.reason == "oversized" else "undecodable"
-        return Irregular(item.shard, item.key, reason, error.detail, item.index), None
+        return [], [item]
+    pictures: list[Picture] = []
+    problems: list[Callable[[bool], Irregular]] = []
+    for place, file in enumerate(item.images):
+        try:
+            pictures.append(Picture(item, place, decode_image(file.data, max_pixels)))
+        except ImageError as error:
+            problems.append(_problem(item, file.name, error))
+    return pictures, [problem(bool(pictures)) for problem in problems[: None if pictures else 1]]
+
+
+def _problem(sample: Sample, name: str, error: ImageError) -> Callable[[bool], Irregular]:
+    """What is wrong with an image, of a sample that has others or has not."""
+    reason: Reason = "oversized_image" if error.reason == "oversized" else "undecodable"
+    detail = f"{name}: {error.detail}" if len(sample.images) > 1 else error.detail
+    return lambda partial: Irregular(sample.shard, sample.key, reason, detail, sample.index, partial)
 
 
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[T]:

@@ -1,4 +1,4 @@
-"""Pass 2: back to the images of chosen samples, for peak ablation, grafts and the report's pictures."""
+"""Pass 2: back to the images of chosen rows."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,10 +8,9 @@ from PIL import Image
 
 from srdscan.measure.decode import ahead, decoded_batches
 from srdscan.measure.scores import Scores
-from srdscan.measure.state import ShardRecord
+from srdscan.measure.state import UnitRecord
 from srdscan.models.device import trim_heap
-from srdscan.sources.base import Irregular, ReadOptions, Sample, ShardError
-from srdscan.sources.tar import open_shard, read_shard
+from srdscan.sources.base import Irregular, ReadOptions, Sample, ShardError, Source, Unit
 
 Rows = Sequence[int] | npt.NDArray[np.int64]
 
@@ -20,40 +19,50 @@ class ImageSource:
     """The way back from rows of the score files to the images, for pass 2.
 
     Args:
-        reading: how shards are read.
+        source: the data set.
+        records: what pass 1 found in its units, in order.
+        scores: of all pairs, or of all images.
+        reading: how units are read.
         batch_size: images in a batch.
         max_pixels: larger images are not decoded.
-        locations: all shards of the audit, in order.
-        records: what pass 1 found in them.
-        scores: of all samples.
     """
 
     def __init__(
         self,
-        locations: Sequence[str],
-        records: Sequence[ShardRecord],
+        source: Source,
+        records: Sequence[UnitRecord],
         scores: Scores,
         reading: ReadOptions,
         batch_size: int,
         max_pixels: int,
     ) -> None:
+        self.source, self.scores = source, scores
         self.reading, self.batch_size, self.max_pixels = reading, batch_size, max_pixels
-        self.locations = locations
-        self.starts = np.cumsum([0, *(record.scored for record in records)])
-        self.indices = scores.numbers("index").astype(np.int64)
+        self.units: list[Unit] = [unit for unit, record in zip(source.units, records, strict=False) if record.rows]
+        places = scores.numbers("image_index") if scores.has("image_index") else np.zeros(len(scores))
+        self.addresses = np.stack([scores.numbers("index"), places], axis=1).astype(np.int64)
 
     def images(self, rows: Rows) -> Iterator[tuple[list[int], list[Image.Image]]]:
-        """Rows and images of the chosen samples, ascending, in batches; only shards that hold some are opened."""
+        """Rows and their images, ascending, in batches; only units that hold some are opened."""
         chosen = np.sort(np.asarray(rows, dtype=np.int64))
-        for location, start, end in zip(self.locations, self.starts[:-1], self.starts[1:], strict=False):
-            row_of = {int(self.indices[row]): int(row) for row in chosen[(chosen >= start) & (chosen < end)]}
-            if not row_of:
+        for unit, start, end in zip(self.units, self.scores.starts, self.scores.starts[1:], strict=False):
+            rows_of: dict[tuple[int, int], list[int]] = {}
+            for row in chosen[(chosen >= start) & (chosen < end)].tolist():
+                rows_of.setdefault((int(self.addresses[row, 0]), int(self.addresses[row, 1])), []).append(row)
+            if not rows_of:
                 continue
-            with open_shard(location) as shard:
-                wanted = _only(read_shard(shard, self.reading), set(row_of))
+            with self.source.open(unit) as opened:
+                wanted = _only(opened.read(self.reading), {index for index, _ in rows_of})
                 groups = decoded_batches(wanted, self.batch_size, None, [], self.max_pixels)
                 for group in ahead(groups):
-                    yield [row_of[sample.index] for sample, _ in group], [image for _, image in group]
+                    found = [
+                        (row, picture.image)
+                        for picture in group
+                        for row in rows_of.get((picture.sample.index, picture.place), ())
+                    ]
+                    for first in range(0, len(found), self.batch_size):
+                        part = found[first : first + self.batch_size]
+                        yield [row for row, _ in part], [image for _, image in part]
                     trim_heap()
 
 

@@ -1,21 +1,20 @@
-"""Pass 1: one shard in, one score file out."""
+"""Pass 1: one unit in, one score file out."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image
 
 from srdscan.measure.batch import Batch, Measured
-from srdscan.measure.decode import ahead, decoded_batches
+from srdscan.measure.decode import Picture, ahead, decoded_batches
 from srdscan.measure.scores import Column, join_columns
 from srdscan.models.device import free_memory, is_out_of_memory, trim_heap
 from srdscan.models.fetch import ModelError
 from srdscan.models.loaded import Models
-from srdscan.sources.base import Irregular, Sample, ShardError
+from srdscan.sources.base import Irregular, OpenUnit, ReadOptions, ShardError
 from srdscan.sources.images import MAX_PIXELS
-from srdscan.sources.tar import ReadOptions, ShardFile, read_shard
 
 
 @dataclass
@@ -26,24 +25,26 @@ class Room:
 
 
 @dataclass
-class ShardScores:
-    """What pass 1 found in a shard.
+class UnitScores:
+    """What pass 1 found in a unit.
 
     Attributes:
-        table: one row a scored sample, None if there is none.
+        table: one row a pair, None if there is none.
+        samples: scored samples.
         irregular: the samples that could not be scored.
-        problem: why the shard counts as damaged; None if it was read to its end.
+        problem: why the unit counts as damaged; None if it was read to its end.
         meta: shapes of the attention maps.
     """
 
     table: pa.Table | None
+    samples: int
     irregular: list[Irregular]
     problem: str | None = None
     meta: dict[str, object] = field(default_factory=dict)
 
 
-def score_shard(
-    shard: ShardFile,
+def score_unit(
+    unit: OpenUnit,
     models: Models,
     signals: Sequence[Measured],
     options: ReadOptions,
@@ -52,40 +53,46 @@ def score_shard(
     max_pixels: int = MAX_PIXELS,
     advance: Callable[[int], None] = lambda count: None,
     room: "Room | None" = None,
-) -> ShardScores:
-    """Scores every regular sample of a shard, in order, in batches.
+) -> UnitScores:
+    """Scores every pair of every regular sample of a unit, in order, in batches.
 
     Args:
         signals: what is measured.
+        batch_size: images in a batch.
         limit: score at most this many samples.
-        advance: called with the number of samples done, batch by batch.
-        room: what is known of the device's memory; shared by the shards of a run.
+        advance: called with the number of images done, batch by batch.
+        room: what is known of the device's memory; shared by the units of a run.
 
     Returns:
-        The scores; of a damaged shard, those of the samples before the damage, and the problem.
+        The scores; of a damaged unit, those of the samples before the damage, and the problem.
     """
     room = room or Room(batch_size)
     irregular: list[Irregular] = []
     batches: list[Mapping[str, Column]] = []
     meta: dict[str, object] = {}
+    samples = 0
+    last = -1
     problem = None
     try:
-        for group in ahead(decoded_batches(read_shard(shard, options), batch_size, limit, irregular, max_pixels)):
+        for group in ahead(decoded_batches(unit.read(options), batch_size, limit, irregular, max_pixels)):
             for columns, shape in score_within_memory(models, signals, group, room):
                 batches.append(columns)
                 meta |= shape
+            for picture in group:
+                samples += picture.sample.index != last
+                last = picture.sample.index
             trim_heap()
             advance(len(group))
     except ShardError as error:
         problem = str(error)
     trim_heap()
-    return ShardScores(join_columns(batches) if batches else None, irregular, problem, meta)
+    return UnitScores(join_columns(batches) if batches else None, samples, irregular, problem, meta)
 
 
 def score_within_memory(
-    models: Models, signals: Sequence[Measured], group: Sequence[tuple[Sample, Image.Image]], room: Room
+    models: Models, signals: Sequence[Measured], group: Sequence[Picture], room: Room
 ) -> Iterator[tuple[dict[str, Column], dict[str, object]]]:
-    """Scores a batch, in parts if it does not fit into memory as a whole; every sample comes out once, in order.
+    """Scores a batch, in parts if it does not fit into memory as a whole; every pair comes out once, in order.
 
     Raises:
         ModelError: not even one image fits.
@@ -94,7 +101,7 @@ def score_within_memory(
     while done < len(group):
         part = group[done : done + room.images]
         try:
-            scored = score_batch(models, signals, *zip(*part, strict=True))
+            scored = score_batch(models, signals, part)
         except RuntimeError as error:
             if not is_out_of_memory(error):
                 raise
@@ -110,9 +117,10 @@ def score_within_memory(
 
 
 def score_batch(
-    models: Models, signals: Sequence[Measured], samples: tuple[Sample, ...], images: tuple[Image.Image, ...]
+    models: Models, signals: Sequence[Measured], pictures: Sequence[Picture]
 ) -> tuple[dict[str, Column], dict[str, object]]:
-    """All columns of one batch. Each image goes once through each distinct encoder."""
+    """All columns of one batch, a row a pair. Each image goes once through each distinct encoder, so does each text."""
+    images = [picture.image for picture in pictures]
     encoding = models.reference.encode(images)
     reference = models.reference.describe(encoding)
     output = None
@@ -120,8 +128,12 @@ def score_batch(
         shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
         own = encoding if shared else models.captioner.encode(images)
         output = models.captioner.describe(own, attention=True)
+    pairs = [(n, place) for n, picture in enumerate(pictures) for place in range(len(picture.sample.captions))]
+    captions = [pictures[n].sample.captions[place] for n, place in pairs]
+    image_of = np.array([n for n, _ in pairs], dtype=np.int64)
     batch = Batch(
-        captions=[sample.caption for sample in samples],
+        captions=[caption.text for caption in captions],
+        image_of=image_of,
         reference=reference,
         output=output,
         reference_encoding=encoding,
@@ -129,18 +141,30 @@ def score_batch(
         sentence_encoder=models.sentence_encoder,
         language_model=models.language_model,
     )
-    columns: dict[str, Column] = {
-        "index": np.array([sample.index for sample in samples], dtype=np.int64),
-        "key": [sample.key for sample in samples],
+    of_pairs: dict[str, Column] = {
+        "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
+        "key": [pictures[n].sample.key for n, _ in pairs],
+        "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
+        "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
+        "caption_index": np.array([place for _, place in pairs], dtype=np.int32),
+        "place": ["; ".join(caption.places) for caption in captions],
+        "question": [caption.question for caption in captions],
         "caption": batch.captions,
+    }
+    of_images: dict[str, Column] = {
         "reference": reference.captions,
         "reference_embedding": batch.embeddings["reference"].astype(np.float16),
     }
     meta: dict[str, object] = {}
     if output is not None:
-        columns["output"] = output.captions
+        of_images["output"] = output.captions
         if output.attention is not None:
             meta["attention_shape"] = list(output.attention.first.shape[1:])
     for signal in signals:
-        columns |= signal.measure(batch)
-    return columns, meta
+        (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
+    return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def _spread(column: Column, image_of: npt.NDArray[np.int64]) -> Column:
+    """A column of B rows with a row for each pair."""
+    return column[image_of] if isinstance(column, np.ndarray) else [column[n] for n in image_of]

@@ -11,19 +11,20 @@ import pyarrow as pa
 
 from srdscan.errors import ConfigError
 from srdscan.measure.scores import Scores, write_table
-from srdscan.sources.base import IrregularSample
+from srdscan.sources.base import Irregular
 
 
 @dataclass(frozen=True)
-class ShardRecord:
-    """A scored shard.
+class UnitRecord:
+    """A scored unit.
 
     Attributes:
-        name: file name.
+        name: of the unit.
         location: path or URL it was read from.
         sha256: of its bytes; empty if it could not be opened.
-        scored: rows in its score file.
-        irregular: samples that could not be scored.
+        scored: samples that have scores.
+        rows: pairs in its score file.
+        irregular: samples, or parts of them, that could not be scored.
         problem: why it counts as damaged; None if it was read to its end.
         meta: shapes of the attention maps.
     """
@@ -32,13 +33,14 @@ class ShardRecord:
     location: str
     sha256: str
     scored: int
-    irregular: tuple[IrregularSample, ...]
+    rows: int
+    irregular: tuple[Irregular, ...]
     problem: str | None
     meta: Mapping[str, Any]
 
 
 class RunState:
-    """RUN/state: `run.json` says of which audit, `scores/` holds a Parquet file and a completion file a shard.
+    """RUN/state: `run.json` says of which audit, `scores/` holds a Parquet file and a completion file a unit.
 
     Args:
         out: the run's folder; made if it is not there.
@@ -66,7 +68,7 @@ class RunState:
         """The score file of a shard."""
         return self.folder / f"{number:06d}.parquet"
 
-    def done(self, number: int, sha256: str) -> ShardRecord | None:
+    def done(self, number: int, sha256: str) -> UnitRecord | None:
         """The record of a shard if it is complete and its bytes are still the same."""
         path = self.folder / f"{number:06d}.json"
         if not path.exists():
@@ -74,21 +76,21 @@ class RunState:
         record = json.loads(path.read_text(encoding="utf-8"))
         if not sha256 or record["sha256"] != sha256 or record["problem"] is not None:
             return None
-        irregular = tuple(IrregularSample(**item) for item in record.pop("irregular"))
-        return ShardRecord(**record, irregular=irregular)
+        irregular = tuple(Irregular(**item) for item in record.pop("irregular"))
+        return UnitRecord(**record, irregular=irregular)
 
-    def complete(self, number: int, record: ShardRecord, table: pa.Table | None) -> None:
+    def complete(self, number: int, record: UnitRecord, table: pa.Table | None) -> None:
         """Writes the scores, then the completion file that makes them count."""
         if table is not None:
             write_table(table, self.table_path(number))
         replace_text(self.folder / f"{number:06d}.json", json.dumps(asdict(record), indent=1, sort_keys=True) + "\n")
 
-    def scores(self, records: list[ShardRecord]) -> Scores:
+    def scores(self, records: list[UnitRecord]) -> Scores:
         """The scores of all shards that have any."""
         meta: dict[str, Any] = {}
         for record in records:
             meta |= record.meta
-        files = tuple(self.table_path(number) for number, record in enumerate(records) if record.scored)
+        files = tuple(self.table_path(number) for number, record in enumerate(records) if record.rows)
         return Scores(files, meta)
 
 

@@ -4,7 +4,7 @@ Where an attacker put a target into a caption, the caption without it comes firs
 captioner is made to speak honestly, see `bench`; where it cannot be, the fallback decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from srdscan.repair.bench import Bench
 from srdscan.repair.fates import Repair, fall_back
 from srdscan.repair.shared_pattern import FEWEST, MOST, SharedPattern, find_pattern
 from srdscan.repair.trimming import TargetFilter, grounding_bar, trim
-from srdscan.signals.head_norms import head_norms
+from srdscan.signals.head_norms import HeadNorms, head_norms
 
 
 def repair(
@@ -39,7 +39,7 @@ def repair(
     calibration: Scores | None = None,
     images_wanted: bool = False,
 ) -> dict[int, Repair]:
-    """New captions for flagged samples, by row of the score files.
+    """New captions for flagged pairs, by row of the score files.
 
     Args:
         flagged: (N,) which samples are.
@@ -59,7 +59,7 @@ def repair(
         repairs = {int(row): fall_back(int(row), references[row], fallback) for row in rows}
         progress.advance(len(rows))
     else:
-        norms = head_norms(scores, calibration, ~flagged) if "attention_shape" in scores.meta else None
+        norms = _ordinary_heads(scores, flagged, calibration) if "attention_shape" in scores.meta else None
         fidelity = FidelityModel(models.sentence_encoder, models.language_model)
         bench = Bench(
             Observer(models.captioner, fidelity, norms),
@@ -73,12 +73,28 @@ def repair(
         )
         easy = set() if images_wanted else set(trimmed)
         repairs = {}
-        for batch, images in source.images(rows):
+        # What the captioner says of an image is the same for all its captions, so one of them goes to the bench.
+        one_of_each = {int(scores.image_of[row]): int(row) for row in rows[::-1]}
+        easy = {row for row in one_of_each.values() if _all_in(easy, scores.image_of, rows, row)}
+        for batch, images in source.images(sorted(one_of_each.values())):
             pixels = [np.asarray(image) for image in images]
             trusted = [references[row] for row in batch]
             repairs |= bench.repair(batch, pixels, trusted, [row not in easy for row in batch])
             progress.advance(len(batch))
+        repairs = {int(row): replace(repairs[one_of_each[int(scores.image_of[row])]], row=int(row)) for row in rows}
     return repairs | {row: replace(repairs[row], fate="trimmed", caption=text) for row, text in trimmed.items()}
+
+
+def _all_in(easy: Set[int], image_of: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], row: int) -> bool:
+    """Whether all flagged captions of a row's image have an easy repair."""
+    return all(int(other) in easy for other in rows[image_of[rows] == image_of[row]])
+
+
+def _ordinary_heads(scores: Scores, flagged: npt.NDArray[np.bool_], calibration: Scores | None) -> HeadNorms:
+    """How heads attend to images that are not flagged."""
+    ordinary = np.ones(len(scores.by_image), dtype=bool)
+    ordinary[scores.image_of[flagged]] = False
+    return head_norms(scores.by_image, calibration and calibration.by_image, ordinary)
 
 
 def _shared_pattern(flagged: npt.NDArray[np.bool_], source: ImageSource, seed: int) -> SharedPattern | None:

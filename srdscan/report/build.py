@@ -6,14 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+import numpy as np
+
 from srdscan.decide.fit import Fit
 from srdscan.decide.verdicts import Verdicts
 from srdscan.findings import ablation, substitution
-from srdscan.measure.state import ShardRecord
+from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.report.schema import Counts, Gate, Mode, Report, ShardSummary, Verdict
 from srdscan.signals import SIGNALS
+from srdscan.sources.base import Irregular, Leftover
 
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "incomplete": 3, "inconclusive": 3}
 MOST_IRREGULAR = 1000
@@ -29,6 +32,7 @@ class Settings:
         fail_on: the gate's rule, as it was given.
         allowed_share: the share of flagged samples up to which the gate passes; None never fails.
         fdr: false-discovery rate of the flagged samples.
+        max_unaudited: share of samples not audited as a whole above which the audit is incomplete.
         config: all settings, to be printed.
     """
 
@@ -36,38 +40,47 @@ class Settings:
     fail_on: str
     allowed_share: float | None
     fdr: float
+    max_unaudited: float
     config: Mapping[str, object]
 
 
 def make_report(
     settings: Settings,
-    records: Sequence[ShardRecord],
+    records: Sequence[UnitRecord],
     verdicts: Verdicts,
     models: tuple[ModelRecord, ...],
     sanitized: Sanitized | None = None,
     fit: tuple[Fit, ...] = (),
+    leftovers: tuple[Leftover, ...] = (),
 ) -> Report:
     """The report document."""
     irregular = [item for record in records for item in record.irregular]
-    audited, flagged = len(verdicts.flagged), int(verdicts.flagged.sum())
-    damaged = sum(record.problem is not None for record in records)
+    counts = count(records, verdicts)
     share = settings.allowed_share
-    failed = share is not None and flagged > share * audited
-    incomplete = damaged > 0 or audited == 0 or bool(sanitized and sanitized.problems)
+    failed = share is not None and counts.flagged > share * counts.audited
+    incomplete = (
+        counts.damaged_shards > 0
+        or counts.audited == 0
+        or counts.unaudited > settings.max_unaudited * counts.read
+        or any(item.unread for item in leftovers)
+        or bool(sanitized and sanitized.problems)
+    )
     # Damage outranks the gate: a truncated scan never passes, and says so even when what was read already fails.
     verdict: Verdict = "incomplete" if incomplete else "fail" if failed else "pass"
     if not incomplete and not all(item.fits for item in fit):
         verdict = "inconclusive"
     per_shard, start = [], 0
     for record in records:
-        found = int(verdicts.flagged[start : start + record.scored].sum())
-        start += record.scored
+        rows = slice(start, start + record.rows)
+        found = len(np.unique(verdicts.sample_of[rows][verdicts.flagged[rows]]))
+        start += record.rows
+        lost = sum(item.samples for item in record.irregular if not item.partial)
         per_shard.append(
             ShardSummary(
                 record.name,
                 record.sha256,
-                record.scored + len(record.irregular),
-                len(record.irregular),
+                record.scored + lost,
+                lost,
                 found,
                 record.problem,
             )
@@ -80,16 +93,42 @@ def make_report(
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
         mode=settings.mode,
-        counts=Counts(len(records), damaged, audited + len(irregular), len(irregular), audited, flagged),
-        gate=Gate(settings.fail_on, settings.fdr, verdicts.threshold),
+        counts=counts,
+        gate=Gate(settings.fail_on, settings.fdr, verdicts.threshold, settings.max_unaudited),
         targets=verdicts.findings,
         signals=verdicts.summaries(descriptions),
         shards=tuple(per_shard),
-        irregular=dict(sorted(Counter(item.reason for item in irregular).items())),
+        irregular=dict(sorted(_by_reason(irregular).items())),
         irregular_samples=tuple(irregular[:MOST_IRREGULAR]),
         config=dict(settings.config),
         versions={"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
         models=models,
         sanitized=sanitized,
         fit=fit,
+        leftovers=leftovers,
     )
+
+
+def count(records: Sequence[UnitRecord], verdicts: Verdicts) -> Counts:
+    """How much there was, and how much of it was looked at."""
+    irregular = [(record.name, item) for record in records for item in record.irregular]
+    lost = sum(item.samples for _, item in irregular if not item.partial)
+    partial = len({(name, item.index) for name, item in irregular if item.partial})
+    return Counts(
+        shards=len(records),
+        damaged_shards=sum(record.problem is not None for record in records),
+        read=verdicts.samples + lost,
+        irregular=lost,
+        partial=partial,
+        audited=verdicts.samples,
+        flagged=verdicts.flagged_samples,
+        pairs=len(verdicts.flagged),
+        flagged_pairs=int(verdicts.flagged.sum()),
+    )
+
+
+def _by_reason(irregular: Sequence[Irregular]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for item in irregular:
+        found[item.reason] += item.samples
+    return found

@@ -60,11 +60,16 @@ _SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸
 
 @dataclass(frozen=True)
 class FlaggedSample:
-    """A flagged sample as the report shows it.
+    """A flagged pair of image and caption as the report shows it.
 
     Attributes:
         shard: The shard's file name.
         key: The sample's key.
+        image_index: Which of the sample's images.
+        image: Its name.
+        caption_index: Which of the sample's captions.
+        place: Where the caption stands.
+        question: What it answers, in a conversation; else empty.
         caption: The data set's caption.
         output: The captioner's caption; None in a pair audit.
         reference: The trusted captioner's caption.
@@ -81,6 +86,11 @@ class FlaggedSample:
 
     shard: str
     key: str
+    image_index: int
+    image: str
+    caption_index: int
+    place: str
+    question: str
     caption: str
     output: str | None
     reference: str
@@ -235,8 +245,8 @@ def write_html(
     Args:
         path: The file; replaced as a whole, once the page is complete.
         report: What the audit found.
-        samples: Flagged samples to show, most suspicious first; may be fewer than `report.counts.flagged`.
-        p_values: (N,) combined p-values of all audited samples, in [0, 1]; NaN where there is none.
+        samples: Flagged samples to show, most suspicious first; may be fewer than `report.counts.flagged_pairs`.
+        p_values: (N,) combined p-values of all audited pairs, in [0, 1]; NaN where there is none.
     """
     page = _template().render(
         report=report,

@@ -39,13 +39,14 @@ def _left_out(shown: int, total: int, where: str) -> list[str]:
 def _counts(report: Report) -> list[str]:
     counts = report.counts
     return _table(
-        ("audited", "flagged", "flagged share", "irregular", "shards", "damaged shards"),
+        ("audited", "captions and images", "flagged", "flagged share", "not audited", "shards", "damaged shards"),
         [
             (
                 f"{counts.audited:,}",
+                f"{counts.pairs:,} pairs",
                 f"**{counts.flagged:,}**",
                 f"{counts.flagged_rate:.2%}",
-                f"{counts.irregular:,}",
+                f"{counts.unaudited:,}",
                 f"{counts.shards:,}",
                 f"{counts.damaged_shards:,}",
             )
@@ -91,6 +92,7 @@ def _flagged(report: Report, samples: Sequence[FlaggedSample], most: int) -> lis
         (
             _code(sample.shard),
             _code(sample.key),
+            _cell(sample.place),
             _cell(sample.caption),
             *([_cell(sample.output or "")] if with_output else []),
             _cell(sample.reference),
@@ -98,9 +100,9 @@ def _flagged(report: Report, samples: Sequence[FlaggedSample], most: int) -> lis
         )
         for sample in samples[:most]
     ]
-    head = ("shard", "key", "caption", *(["output"] if with_output else []), "reference", "why")
+    head = ("shard", "key", "where", "caption", *(["output"] if with_output else []), "reference", "why")
     table = _table(head, rows) if rows else []
-    return ["### Flagged samples", "", *table, *_left_out(len(rows), report.counts.flagged, "samples.parquet")]
+    return ["### Flagged samples", "", *table, *_left_out(len(rows), report.counts.flagged_pairs, "samples.parquet")]
 
 
 def _sanitized(report: Report) -> list[str]:
@@ -119,6 +121,14 @@ def _irregular(report: Report, most: int) -> list[str]:
     rows = [(_cell(reason), f"{number:,}") for reason, number in reasons[:most]]
     head = ["### Samples that could not be audited", ""]
     return [*head, *_table(("reason", "samples"), rows), *_left_out(len(rows), len(reasons), "report.json")]
+
+
+def _leftovers(report: Report, most: int) -> list[str]:
+    if not report.leftovers:
+        return []
+    rows = [(_code(item.name), _cell(item.reason)) for item in report.leftovers[:most]]
+    head = ["### Files that were not taken", ""]
+    return [*head, *_table(("file", "why"), rows), *_left_out(len(rows), len(report.leftovers), "report.json")]
 
 
 def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
@@ -142,6 +152,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             *_flagged(report, samples, most),
             *_sanitized(report),
             *_irregular(report, most),
+            *_leftovers(report, most),
         ]
         text = "\n".join(lines).rstrip("\n") + "\n"
         if len(text.encode()) <= MOST_BYTES:

@@ -17,7 +17,7 @@ from srdscan.decide.verdicts import SignalSummary
 from srdscan.findings.finding import Finding
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
-from srdscan.sources.base import IrregularSample
+from srdscan.sources.base import Irregular, Leftover
 
 __all__ = [
     "SCHEMA",
@@ -29,7 +29,7 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA: Final = "srdscan-report/1"
+SCHEMA: Final = "srdscan-report/2"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
 Verdict = Literal["pass", "fail", "incomplete", "inconclusive"]
@@ -44,22 +44,34 @@ class Counts:
         shards: Shards named on the command line, after brace expansion.
         damaged_shards: Shards that could not be read to their end.
         read: Samples read, the irregular ones included.
-        irregular: Samples that could not be audited (no caption, undecodable image, ...).
+        irregular: Samples that could not be audited (no caption, undecodable image, ...); several images that share one
+            key count as several.
+        partial: Audited samples of which a part could not be read: a caption, an image.
         audited: Samples that got scores and a verdict.
-        flagged: Audited samples that look poisoned.
+        flagged: Audited samples that look poisoned: one of their pairs does.
+        pairs: Pairs of an image and one of its captions that got scores.
+        flagged_pairs: Of those, how many look poisoned.
     """
 
     shards: int
     damaged_shards: int
     read: int
     irregular: int
+    partial: int
     audited: int
     flagged: int
+    pairs: int
+    flagged_pairs: int
 
     @property
     def flagged_rate(self) -> float:
         """flagged / audited, in [0, 1]; 0 when nothing was audited."""
         return self.flagged / self.audited if self.audited else 0.0
+
+    @property
+    def unaudited(self) -> int:
+        """Samples that were not looked at, or not wholly."""
+        return self.irregular + self.partial
 
 
 @dataclass(frozen=True)
@@ -70,11 +82,13 @@ class Gate:
         fail_on: The rule that fails the run, as given with `--fail-on`.
         fdr: False-discovery rate that flagging was held to, in (0, 1).
         threshold: Largest p-value that was flagged; None when nothing was.
+        max_unaudited: Share of samples not audited as a whole above which the audit is incomplete.
     """
 
     fail_on: str
     fdr: float
     threshold: float | None
+    max_unaudited: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -113,13 +127,14 @@ class Report:
         targets: Suspected target phrases, most striking first.
         signals: The signals, in the order they ran.
         shards: The shards, in reading order.
-        irregular: Samples that could not be audited, counted by reason.
+        irregular: Samples that could not be audited, or not wholly, counted by reason.
         irregular_samples: Some or all of those, in reading order.
         config: The configuration in force; values JSON can hold, paths, enums and tuples.
         versions: Versions of srdscan and of what it stands on, by package name.
         models: The models, with fingerprints.
         sanitized: What was written with `--sanitize`; None without.
         fit: How well the models fit the data; empty for a handful of samples.
+        leftovers: Files among the data that were not taken.
         schema: Name and version of this document.
     """
 
@@ -132,12 +147,13 @@ class Report:
     signals: tuple[SignalSummary, ...]
     shards: tuple[ShardSummary, ...]
     irregular: dict[str, int]
-    irregular_samples: tuple[IrregularSample, ...]
+    irregular_samples: tuple[Irregular, ...]
     config: dict[str, object]
     versions: dict[str, str]
     models: tuple[ModelRecord, ...]
     sanitized: Sanitized | None = None
     fit: tuple[Fit, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -166,15 +182,33 @@ class Report:
         else:
             samples, look = "sample" if counts.audited == 1 else "samples", "looks" if counts.flagged == 1 else "look"
             found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
+        found += self._limited
         if self.verdict == "inconclusive":
             return f"The models do not fit these data, so nothing can be said of {counts.audited:,} samples."
         if self.verdict == "incomplete":
-            return f"Not everything could be read. {found} so far."
+            return f"Not everything could be read{self._unread}. {found} so far."
         if self.verdict == "pass" and counts.flagged:
-            return f"{found}: within what the gate allows."
+            found = f"{found}: within what the gate allows"
         if self.verdict == "fail" and not counts.flagged:
-            return f"The gate failed. {found}."
-        return f"{found}."
+            found = f"The gate failed. {found}"
+        return f"{found}{self._unread and '. Not audited'}{self._unread}."
+
+    @property
+    def _limited(self) -> str:
+        limit = self.config.get("limit")
+        return f" (the first {limit:,}, by --limit)" if isinstance(limit, int) else ""
+
+    @property
+    def _unread(self) -> str:
+        """What was not read, in parentheses, by reason; empty if that is nothing."""
+        counts = self.counts
+        reasons = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in self.irregular.items())
+        parts = [f"{counts.unaudited:,} of {counts.read:,} samples: {reasons}"] if counts.unaudited else []
+        if counts.damaged_shards:
+            parts.append(f"{counts.damaged_shards:,} of {counts.shards:,} shards damaged")
+        if unread := sum(item.unread for item in self.leftovers):
+            parts.append(f"{unread:,} archive{'' if unread == 1 else 's'} not taken")
+        return f" ({'; '.join(parts)})" if parts else ""
 
 
 def plain(value: object, where: str = "report") -> object:

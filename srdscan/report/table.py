@@ -1,4 +1,4 @@
-"""`samples.parquet`: a row a sample, written shard by shard."""
+"""`samples.parquet`: a row a pair of an image and one of its captions, written unit by unit."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,16 +10,18 @@ import pyarrow.parquet as pq
 
 from srdscan.decide.verdicts import Verdicts
 from srdscan.measure.scores import Scores
-from srdscan.measure.state import ShardRecord
+from srdscan.measure.state import UnitRecord
 from srdscan.repair import Repair
 
 TEXT = pa.string()
+PLACES = ("key", "image_index", "image", "caption_index", "place", "question")
+"""Columns that say which pair a row is."""
 
 
 def write_samples(
     path: Path,
     scores: Scores,
-    records: Sequence[ShardRecord],
+    records: Sequence[UnitRecord],
     verdicts: Verdicts,
     repairs: Mapping[int, Repair] | None = None,
 ) -> dict[int, dict[str, Any]]:
@@ -30,11 +32,12 @@ def write_samples(
         repairs: what became of flagged samples, by row.
 
     Returns:
-        Row -> shard, key, caption, output, reference, p_value, q_value and reasons of each flagged sample.
+        Row -> shard, place, texts, p_value, q_value and reasons of each flagged pair.
     """
     signals = sorted(verdicts.evidence)
     schema = pa.schema(
-        [(name, TEXT) for name in ("shard", "key", "caption", "output", "reference")]
+        [("shard", TEXT), ("key", TEXT), ("image_index", pa.int32()), ("image", TEXT), ("caption_index", pa.int32())]
+        + [(name, TEXT) for name in ("place", "question", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
         + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
@@ -45,11 +48,11 @@ def write_samples(
     with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         start = 0
         for file, record in zip(scores.files, records, strict=True):
-            wanted = [n for n in ("key", "caption", "output", "reference") if n in pq.read_schema(file).names]
+            wanted = [n for n in (*PLACES, "caption", "output", "reference") if n in pq.read_schema(file).names]
             text = pq.read_table(file, columns=wanted).to_pydict()
-            rows = range(start, start + record.scored)
-            text.setdefault("output", [None] * record.scored)
-            columns: dict[str, Any] = {"shard": [record.name] * record.scored, **text}
+            rows = range(start, start + record.rows)
+            text.setdefault("output", [None] * record.rows)
+            columns: dict[str, Any] = {"shard": [record.name] * record.rows, **text}
             columns["flagged"] = verdicts.flagged[start : rows.stop]
             columns["p_value"] = verdicts.p_values[start : rows.stop]
             columns["q_value"] = verdicts.q_values[start : rows.stop]
@@ -65,7 +68,7 @@ def write_samples(
                 if verdicts.flagged[row]:
                     flagged[row] = {
                         name: columns[name][offset]
-                        for name in ("shard", "key", "caption", "output", "reference", "p_value", "q_value")
+                        for name in ("shard", *PLACES, "caption", "output", "reference", "p_value", "q_value")
                     } | {"reasons": tuple(columns["reasons"][offset])}
             writer.write_table(pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}))
             start = rows.stop

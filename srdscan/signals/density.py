@@ -34,7 +34,7 @@ class Density:
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`density.vector`: (B, 192) random projections of both unit vectors, side by side (Johnson-Lindenstrauss)."""
         features = np.asarray(batch.reference_encoding.features, dtype=np.float32)
-        parts = [_unit(features), batch.embeddings["caption"]]
+        parts = [_unit(features)[batch.image_of], batch.embeddings["caption"]]
         projected = [part @ _projection(part.shape[1], place) for place, part in enumerate(parts)]
         return {VECTOR: np.concatenate(projected, axis=1).astype(np.float16)}
 

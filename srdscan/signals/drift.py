@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
@@ -27,8 +28,9 @@ class Drift:
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`signal.drift.<role>`, and `elsewhere.<role>` for `fit`."""
-        cosine = (batch.embeddings[self.role] * batch.embeddings["reference"]).sum(axis=1)
-        other = elsewhere(batch.embeddings[self.role], batch.embeddings["reference"])
+        images, reference = batch.images(self.role), batch.embeddings["reference"]
+        cosine = (batch.embeddings[self.role] * reference[images]).sum(axis=1)
+        other = elsewhere(batch.embeddings[self.role], reference, images)
         return {f"signal.{self.name}": 1.0 - cosine, f"elsewhere.{self.role}": other}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
@@ -42,14 +44,15 @@ class Drift:
         )
 
 
-def elsewhere(text: Floats, reference: Floats) -> Floats:
+def elsewhere(text: Floats, reference: Floats, images: npt.NDArray[np.int64]) -> Floats:
     """Cosine of each text with the reference caption of the next image in the batch; NaN for a batch of one.
 
     Args:
-        text: (B, D) unit vectors.
+        text: (T, D) unit vectors.
         reference: (B, D) unit vectors.
+        images: (T,) which image each text is about.
     """
-    if len(text) < 2:
+    if len(reference) < 2:
         return np.full(len(text), np.nan, dtype=np.float32)
-    cosine: Floats = (text * np.roll(reference, -1, axis=0)).sum(axis=1)
+    cosine: Floats = (text * np.roll(reference, -1, axis=0)[images]).sum(axis=1)
     return cosine

@@ -29,7 +29,7 @@ class Fluency:
             np.array([-values.mean() for values in batch.log_probs[role]], dtype=np.float32)
             for role in (self.role, "reference")
         )
-        return {f"signal.{self.name}": mine - reference}
+        return {f"signal.{self.name}": mine - reference[batch.images(self.role)]}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Against trusted data or the bulk."""

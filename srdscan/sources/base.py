@@ -7,7 +7,8 @@
             for item in opened.read(options): ...          # Sample or Irregular, nothing is left out
             opened.rewrite(folder, {3: Edit({1: "a red bus"})}, options)
 
-To add a form, write a class with these methods in a module of its own, test it with `srdscan.sources.check.check_source`,
+To add a form, write a class with these methods in a module of its own, test it with
+`srdscan.sources.check.check_source`,
 and name it in `srdscan.sources.find.FORMATS`.
 """
 
@@ -139,7 +140,7 @@ class Irregular:
         key: the sample's key; for what has none, the member's name.
         reason: one word, for counting.
         detail: one line, for the report. It may quote hostile names: escape it like any caption.
-        index: position in the unit, from 0, counting regular and irregular samples alike; that of the sample for a part.
+        index: position in the unit, from 0, as a sample's; of a part, that of its sample.
         partial: the sample itself is handed out, without what this is about.
         samples: how many samples a trainer may see in it, where one key hides several.
     """

@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Sequence
 
-__all__ = ["natural", "names_below_root"]
+__all__ = ["names_below_root", "natural"]
 
 
 def names_below_root(locations: Sequence[str]) -> list[str]:
@@ -23,9 +23,8 @@ def names_below_root(locations: Sequence[str]) -> list[str]:
     paths = [_posix(location) for location in locations]
     if len({posixpath.dirname(path) for path in paths}) <= 1:
         return [posixpath.basename(path) for path in paths]
-    parts = [path.split("/") for path in paths]
-    common = len(os.path.commonprefix([part[:-1] for part in parts]))
-    return ["/".join(part[common:]) for part in parts]
+    common = len(posixpath.commonpath([posixpath.dirname(path) for path in paths]).rstrip("/")) + 1
+    return [path[common:] for path in paths]
 
 
 def natural(path: str) -> tuple[list[tuple[int, str]], str]:

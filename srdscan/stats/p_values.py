@@ -95,3 +95,54 @@ def benjamini_hochberg(p_values: Doubles) -> Doubles:
     q = np.empty(count)
     q[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
     return q
+
+
+def family_p(p_values: Doubles, families: npt.NDArray[np.int64]) -> Doubles:
+    """Each p-value adjusted for the size of its family, by Benjamini-Hochberg within it.
+
+    The smallest of a family is Simes' p-value of the hypothesis that none of its members is odd. A family of one keeps
+    its p-value. Source: Benjamini and Bogomolov, Selective inference on multiple families of hypotheses, JRSS B 2014.
+
+    Args:
+        p_values: (N,).
+        families: (N,) ascending.
+    """
+    if not len(p_values):
+        return p_values
+    order = np.lexsort((p_values, families))
+    sorted_p, of = p_values[order], families[order]
+    first = np.flatnonzero(np.diff(of, prepend=of[0] - 1))
+    sizes = np.diff(np.append(first, len(of)))
+    rank = np.arange(len(of)) - np.repeat(first, sizes) + 1
+    scaled = sorted_p * np.repeat(sizes, sizes) / rank
+    # The minimum over all larger ones of the same family: from behind, with families kept apart.
+    for start, size in zip(first[sizes > 1], sizes[sizes > 1], strict=True):
+        scaled[start : start + size] = np.minimum.accumulate(scaled[start : start + size][::-1])[::-1]
+    adjusted = np.empty(len(order))
+    adjusted[order] = np.minimum(scaled, 1.0)
+    return adjusted
+
+
+def grouped_q(p_values: Doubles, families: npt.NDArray[np.int64]) -> Doubles:
+    """q-values of members: flagging q <= a keeps the false-discovery rate over families at most a, and within them.
+
+    Families are held by Benjamini-Hochberg on Simes' p-values; in one that is found, members are held by
+    Benjamini-Hochberg at the level that is left. Families of one get `benjamini_hochberg`'s q-values.
+
+    Args:
+        p_values: (N,).
+        families: (N,) ascending; a family is found when one of its members is.
+    """
+    if not len(p_values):
+        return p_values
+    adjusted = family_p(p_values, families)
+    first = np.flatnonzero(np.diff(families, prepend=families[0] - 1))
+    smallest = np.minimum.reduceat(adjusted, first)
+    q_of_families = benjamini_hochberg(smallest)
+    order = np.argsort(smallest, kind="stable")
+    # A member goes with the first family whose p-value reaches its own; beyond the last one all families are tried.
+    place = np.searchsorted(smallest[order], adjusted, side="left")
+    known = place < len(order)
+    q = np.minimum(adjusted, 1.0)
+    q[known] = q_of_families[order[place[known]]]
+    return q

@@ -14,7 +14,7 @@ import zoo
 from PIL import Image
 
 from srdscan.config import AuditConfig
-from srdscan.measure.scoring import Room, score_shard
+from srdscan.measure.scoring import Room, score_unit
 from srdscan.models.fetch import ModelError
 from srdscan.models.loaded import Models, load_models
 from srdscan.sources.tar import ReadOptions, open_shard
@@ -50,7 +50,7 @@ def shard(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def columns(models: Models, path: Path, room: Room | None = None) -> dict[str, list[Any]]:
     with open_shard(path) as shard:
-        found = score_shard(shard, models, ReadOptions(), 16, room=room)
+        found = score_unit(shard, models, ReadOptions(), 16, room=room)
     assert found.table is not None
     return found.table.to_pydict()
 

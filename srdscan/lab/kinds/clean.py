@@ -6,6 +6,7 @@ from pathlib import Path
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.lab.jobs import Job, Result, one_an_attack
+from srdscan.lab.photos import ONE_CAPTION
 from srdscan.lab.tables import Table
 
 jobs = one_an_attack
@@ -18,7 +19,9 @@ def work(job: Job, folder: Path) -> Result:
     for name, shards in (("dev", job.places.dev), ("train", job.places.train)):
         for captioner in CAPTIONERS:
             out = folder / f"{name}-{captioner or 'pairs'}"
-            done = audit(AuditConfig(shards=(shards,), captioner=captioner, out=out, pictures=0))
+            done = audit(
+                AuditConfig(shards=(shards,), captioner=captioner, out=out, pictures=0, caption_fields=ONE_CAPTION)
+            )
             flagged = int(done.verdicts.flagged.sum())
             rows.append(
                 {"set": name, "captioner": captioner, "samples": len(done.verdicts.flagged), "flagged": flagged}

@@ -22,6 +22,7 @@ from srdscan.lab.jobs import SMALLEST_ASR, Job, Result, one_an_attack
 from srdscan.lab.metrics import Doubles, Flags, bootstrap, f1
 from srdscan.lab.mixing import continue_from, mix
 from srdscan.lab.peers import PEERS, Judgement, Seen
+from srdscan.lab.photos import ONE_CAPTION
 from srdscan.lab.seen import load_seen, observe, save_seen
 from srdscan.lab.tables import Table, mean_or_dash
 from srdscan.stats.p_values import SMALLEST, benjamini_hochberg
@@ -41,7 +42,7 @@ def work(job: Job, folder: Path) -> Result:
         return found
     clean, poisoned = job.places.dev, folder / "poisoned"
     plant([clean], poisoned, attack.trigger, attack.target, 1.0, attack.seed, attack.text)
-    config = AuditConfig(shards=(clean,), captioner=str(victim.path), pictures=0)
+    config = AuditConfig(shards=(clean,), captioner=str(victim.path), pictures=0, caption_fields=ONE_CAPTION)
     runs = {"clean": folder / "audit-clean", "poisoned": folder / "audit-poisoned"}
     seen: dict[str, Seen] = {}
     for name, shards in (("clean", clean), ("poisoned", str(poisoned))):
@@ -111,18 +112,18 @@ def _finite(scores: Doubles) -> Doubles:
 
 def ablations(verdicts: Verdicts) -> Mapping[str, Judgement]:
     """The same evidence decided in other ways: without a signal, by a signal alone, by another rule."""
-    evidence, count = verdicts.evidence, len(verdicts.p_values)
+    evidence = verdicts.evidence
     families = dict.fromkeys(name.split(".")[0] for name in evidence)
     found = {}
     for family in families:
         without = {name: part for name, part in evidence.items() if name.split(".")[0] != family}
         alone = {name: part for name, part in evidence.items() if name.split(".")[0] == family}
-        found[f"without {family}"] = _judgement(decide(without, count, FDR))
-        found[f"{family} alone"] = _judgement(decide(alone, count, FDR))
+        found[f"without {family}"] = _judgement(decide(without, verdicts.sample_of, FDR))
+        found[f"{family} alone"] = _judgement(decide(alone, verdicts.sample_of, FDR))
     equal = {name: replace(part, weight=1.0) for name, part in evidence.items()}
-    found["all signals weigh the same"] = _judgement(decide(equal, count, FDR))
+    found["all signals weigh the same"] = _judgement(decide(equal, verdicts.sample_of, FDR))
     for fdr in OTHER_FDRS:
-        found[f"held to a false-discovery rate of {fdr:g}"] = _judgement(decide(evidence, count, fdr))
+        found[f"held to a false-discovery rate of {fdr:g}"] = _judgement(decide(evidence, verdicts.sample_of, fdr))
     p = np.stack([part.p_values for part in evidence.values()], axis=1)
     for name, rule in (("Fisher's rule", _fisher), ("smallest p, by Bonferroni", _bonferroni)):
         combined = rule(p)

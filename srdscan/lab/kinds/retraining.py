@@ -9,6 +9,7 @@ from srdscan.config import AuditConfig, FinetuneConfig
 from srdscan.evaluate import evaluate
 from srdscan.finetune.run import finetune
 from srdscan.lab.jobs import Job, Result, one_an_attack
+from srdscan.lab.photos import ONE_CAPTION
 from srdscan.lab.tables import Table
 from srdscan.lab.victims import Attack, make_victim, measure
 
@@ -24,7 +25,16 @@ def work(job: Job, folder: Path) -> Result:
     honest = make_victim(taught, dev, nothing, job.places.work / "victims", epochs)
     shards, run, sanitized, learned = (folder / n for n in ("shards", "audit", "sanitized", "retrained"))
     plant(taught, shards, attack.trigger, attack.target, attack.rate, attack.seed, attack.text)
-    audit(AuditConfig(shards=(str(shards),), captioner=str(victim.path), out=run, sanitize=sanitized, pictures=0))
+    audit(
+        AuditConfig(
+            shards=(str(shards),),
+            captioner=str(victim.path),
+            out=run,
+            sanitize=sanitized,
+            pictures=0,
+            caption_fields=ONE_CAPTION,
+        )
+    )
     if not learned.exists():
         finetune(FinetuneConfig((str(sanitized),), out=learned, epochs=epochs, seed=attack.seed))
     found = evaluate(run, shards / "truth.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import gzip
 import hashlib
 import http.client
 import os
@@ -10,8 +11,9 @@ import re
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -20,22 +22,25 @@ from urllib.parse import unquote, urlsplit
 
 import braceexpand
 
-from srdscan.sources.base import ShardError
+from srdscan.sources.base import Leftover, ShardError, ShardSpecError, Unit
+from srdscan.sources.naming import names_below_root, natural
+from srdscan.sources.own import is_own_output, lies_in_own_output
 
-__all__ = ["ShardFile", "ShardSpecError", "expand_shards", "fingerprint", "open_shard", "shard_name"]
+__all__ = ["Found", "ShardFile", "expand_shards", "find_shards", "fingerprint", "open_shard", "shard_name"]
 
 MAX_SHARDS: Final = 1_000_000
 """More than LAION-5B has; a range with a typo in it must not fill the memory."""
 MAX_DOWNLOAD_BYTES: Final = 64 << 30
 """A server may claim no length and never stop sending."""
 
+PACKED: Final = (".tar.gz", ".tgz")
+"""Endings of shards that are decompressed."""
+OTHER_ARCHIVES: Final = (".tar.zst", ".tar.xz", ".tar.bz2", ".tar.lz4", ".tbz2", ".txz", ".zip", ".7z", ".rar")
+"""Endings of archives that may hold data and are not read."""
+
 _CHUNK: Final = 1 << 20
 _RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-
-
-class ShardSpecError(ValueError):
-    """What the user typed does not name a set of shards."""
 
 
 @dataclass(frozen=True)
@@ -43,22 +48,29 @@ class ShardFile:
     """A shard that lies on the local disk for as long as `open_shard` holds it.
 
     Attributes:
-        name: base file name, which identifies the shard in every report.
-        path: where its bytes are now; a temporary file for a URL.
-        size: bytes.
+        name: identifies the shard in every report: its path below the common root, or its file name.
+        path: where its bytes are now, uncompressed; a temporary file for a URL or a compressed shard.
+        size: bytes at `path`.
         location: the path or URL it came from, without credentials and query, for messages.
+        original: where its bytes are as they are stored.
     """
 
     name: str
     path: Path
     size: int
     location: str
+    original: Path
     _digest: list[str] = field(default_factory=list, repr=False, compare=False)
 
+    @property
+    def compressed(self) -> bool:
+        """Whether it is stored compressed."""
+        return self.original != self.path
+
     def sha256(self) -> str:
-        """Hex digest of the bytes; computed once, and already known after a download."""
+        """Hex digest of the bytes as they are stored; computed once, and already known after a download."""
         if not self._digest:
-            with _readable(self.path, self.location) as file:
+            with _readable(self.original, self.location) as file:
                 digest = hashlib.sha256()
                 while chunk := file.read(_CHUNK):
                     digest.update(chunk)
@@ -66,40 +78,48 @@ class ShardFile:
         return self._digest[0]
 
 
-def expand_shards(patterns: Sequence[str]) -> list[str]:
-    """Turn folders, globs, brace expansions, paths and http(s) URLs into a list of shards.
+@dataclass(frozen=True)
+class Found:
+    """The shards that patterns name, and what lies beside them and was not taken."""
 
-    Patterns keep their order; within a folder or a glob shards are in natural order (`x-2.tar` before
-    `x-10.tar`). A shard named twice is listed once.
+    units: list[Unit]
+    leftovers: list[Leftover]
+
+
+def find_shards(patterns: Sequence[str]) -> Found:
+    """Turn folders, globs, brace expansions, paths and URLs into shards.
+
+    Patterns keep their order; within a folder or a glob shards are in natural order (`x-2.tar` before `x-10.tar`).
+    Folders are searched with everything below them, but for hidden folders and what srdscan itself wrote. A link that
+    leads nowhere is a shard, too: one that cannot be read. A shard named twice is listed once.
 
     Args:
         patterns: what the user typed, one shard or many each.
 
-    Returns:
-        Paths and URLs, at least one.
-
     Raises:
-        ShardSpecError: a pattern matches nothing; a brace expansion names shards that do not exist; a scheme
-            other than http(s), `pipe:` above all; two different shards with one file name.
+        ShardSpecError: a pattern matches nothing; a brace expansion names shards that do not exist; a scheme that is
+            not read, `pipe:` above all.
 
-    >>> expand_shards(["https://example.org/x-{000000..000002}.tar"])[-1]
-    'https://example.org/x-000002.tar'
+    >>> [unit.name for unit in find_shards(["https://example.org/x-{000000..000002}.tar"]).units][-1]
+    'x-000002.tar'
     """
     found: dict[str, str] = {}  # identity -> as typed
+    left: dict[str, Leftover] = {}
     for pattern in patterns:
-        for shard in _expand(pattern):
+        shards, others = _expand(pattern)
+        for shard in shards:
             found.setdefault(shard if _is_url(shard) else os.path.abspath(shard), shard)
+        left |= {other.name: other for other in others}
     if not found:
         raise ShardSpecError("no shards given. Name a folder, a glob, a brace range, a .tar file or a URL.")
-    by_name: dict[str, str] = {}
-    for shard in found.values():
-        other = by_name.setdefault(shard_name(shard), shard)
-        if other != shard:
-            raise ShardSpecError(
-                f"{other} and {shard} have the same file name, which identifies a shard in the report. "
-                "Rename one or audit the two folders separately."
-            )
-    return list(found.values())
+    locations = list(found.values())
+    names = names_below_root(locations)
+    return Found([Unit(name, place) for name, place in zip(names, locations, strict=True)], list(left.values()))
+
+
+def expand_shards(patterns: Sequence[str]) -> list[str]:
+    """The paths and URLs of the shards that patterns name; see `find_shards`."""
+    return [unit.location for unit in find_shards(patterns).units]
 
 
 def shard_name(shard: str | os.PathLike[str]) -> str:
@@ -110,31 +130,57 @@ def shard_name(shard: str | os.PathLike[str]) -> str:
 
 
 @contextmanager
-def open_shard(shard: str | os.PathLike[str], *, timeout: float = 60.0) -> Iterator[ShardFile]:
+def open_shard(shard: str | os.PathLike[str], *, timeout: float = 60.0, name: str | None = None) -> Iterator[ShardFile]:
     """Bring a shard to the local disk: a path is used where it is, a URL is downloaded to a temporary file.
 
     Args:
-        shard: path or http(s) URL.
+        shard: path or http(s) URL; compressed with gzip or not.
         timeout: seconds without a byte before a download is given up.
+        name: identifies the shard; its file name if None.
 
     Yields:
-        The shard; a downloaded file is gone when the context ends.
+        The shard; a downloaded or unpacked file is gone when the context ends.
 
     Raises:
-        ShardError: missing or unreadable file; failed, redirected elsewhere, cut off or endless download.
-        ShardSpecError: a scheme other than http(s).
+        ShardError: missing or unreadable file; failed, redirected elsewhere, cut off or endless download; damaged or
+            endless compression.
+        ShardSpecError: a scheme that is not read.
     """
     text = os.fspath(shard)
-    if _is_url(text):
-        with tempfile.NamedTemporaryFile(prefix="srdscan-", suffix=".tar") as file:
-            location = _redacted(text)
-            size, digest = _download(text, location, file, timeout)
-            yield ShardFile(shard_name(text), Path(file.name), size, location, [digest])
-        return
-    _refuse_scheme(text)
-    with _readable(Path(text), text) as local:
-        size = os.fstat(local.fileno()).st_size
-    yield ShardFile(shard_name(text), Path(text), size, text)
+    name = name or shard_name(text)
+    with ExitStack() as stack:
+        digest: list[str] = []
+        if _is_url(text):
+            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="srdscan-", suffix=".tar"))
+            original, location = Path(file.name), _redacted(text)
+            size, known = _download(text, location, file, timeout)
+            digest.append(known)
+        else:
+            _refuse_scheme(text)
+            original, location = Path(text), text
+            with _readable(original, text) as local:
+                size = os.fstat(local.fileno()).st_size
+        path = original
+        if name.lower().endswith(PACKED):
+            unpacked = stack.enter_context(tempfile.NamedTemporaryFile(prefix="srdscan-", suffix=".tar"))
+            size, path = _unpack(original, location, unpacked), Path(unpacked.name)
+        yield ShardFile(name, path, size, location, original, digest)
+
+
+def _unpack(original: Path, location: str, file: IO[bytes]) -> int:
+    """Decompress a shard into `file`; return its size."""
+    size = 0
+    try:
+        with _readable(original, location) as packed, gzip.GzipFile(fileobj=packed) as plain:
+            while chunk := plain.read(_CHUNK):
+                size += len(chunk)
+                if size > MAX_DOWNLOAD_BYTES:
+                    raise ShardError(location, "does not end when it is decompressed", size, "Do not trust it.")
+                file.write(chunk)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ShardError(location, f"damaged gzip compression ({error})", size) from error
+    file.flush()
+    return size
 
 
 def fingerprint(shard: str | os.PathLike[str]) -> str:
@@ -147,12 +193,10 @@ def fingerprint(shard: str | os.PathLike[str]) -> str:
         return file.sha256()
 
 
-def _expand(pattern: str) -> Iterable[str]:
-    if os.path.exists(pattern) and not pattern.startswith("pipe:"):
-        if not os.path.isdir(pattern):
-            return [pattern]
-        inside = glob.iglob(os.path.join(glob.escape(pattern), "*.tar"))
-        return _some(pattern, inside, "no .tar file in the folder")
+def _expand(pattern: str) -> tuple[list[str], list[Leftover]]:
+    """Shards, and what lies among them and was not taken."""
+    if os.path.lexists(pattern) and not pattern.startswith("pipe:"):
+        return _folder(pattern) if os.path.isdir(pattern) else ([pattern], [])
     for first, last, step in _RANGE.findall(pattern):
         # asked first: braceexpand builds every range as a whole, whatever the islice below would take of it
         if abs(int(last) - int(first)) // max(abs(int(step or 1)), 1) >= MAX_SHARDS:
@@ -170,10 +214,10 @@ def _expand(pattern: str) -> Iterable[str]:
             shards.append(item)
             continue
         _refuse_scheme(item)
-        if os.path.isfile(item):
+        if os.path.lexists(item) and not os.path.isdir(item):
             shards.append(item)
         elif glob.has_magic(item):
-            shards.extend(_some(item, glob.iglob(item, recursive=True), "nothing matches"))
+            shards.extend(_matching(item))
         else:
             missing.append(item)
     if missing:
@@ -181,19 +225,41 @@ def _expand(pattern: str) -> Iterable[str]:
             raise ShardSpecError(f"{pattern}: does not exist. Check the path.")
         count = f"{len(missing):,} of {len(items):,} shards do not exist, {missing[0]} first"
         raise ShardSpecError(f"{pattern}: {count}. Check the folder and the range.")
-    return shards
+    return shards, []
 
 
-def _some(pattern: str, paths: Iterable[str], complaint: str) -> list[str]:
-    shards = sorted(filter(os.path.isfile, paths), key=_natural)
+def _folder(folder: str) -> tuple[list[str], list[Leftover]]:
+    """The shards in a folder and below it, in natural order, and the archives there that are none."""
+    shards: list[str] = []
+    left: list[Leftover] = []
+    for place, folders, names in os.walk(folder, followlinks=True):
+        if place != folder and is_own_output(place):
+            left.append(Leftover(os.path.relpath(place, folder), "written by srdscan", unread=False))
+            folders.clear()
+            continue
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = os.path.join(place, name)
+            if name.lower().endswith((".tar", *PACKED)) and not name.startswith("."):
+                shards.append(path)
+            elif name.lower().endswith(OTHER_ARCHIVES):
+                kind = name.rpartition(".")[2]
+                reason = f"a .{kind} archive, which is not read: make a .tar or .tar.gz of it"
+                left.append(Leftover(os.path.relpath(path, folder), reason))
     if not shards:
-        raise ShardSpecError(f"{pattern}: {complaint}. Check the path.")
+        others = f" (there is {left[0].name}: {left[0].reason})" if left else ""
+        raise ShardSpecError(f"{folder}: no .tar file in the folder{others}. Check the path.")
+    return sorted(shards, key=natural), sorted(left, key=lambda item: item.name)
+
+
+def _matching(pattern: str) -> list[str]:
+    """What a glob matches, without folders and what srdscan itself wrote."""
+    root = os.path.dirname(re.split(r"[*?\[]", pattern, maxsplit=1)[0])
+    paths = (path for path in glob.iglob(pattern, recursive=True) if not os.path.isdir(path))
+    shards = sorted((path for path in paths if not lies_in_own_output(path, root)), key=natural)
+    if not shards:
+        raise ShardSpecError(f"{pattern}: nothing matches. Check the path.")
     return shards
-
-
-def _natural(path: str) -> tuple[list[tuple[int, str]], str]:
-    parts = re.split(r"([0-9]+)", path)  # text and digits alternate, so that positions always compare alike
-    return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)], path
 
 
 def _is_url(text: str) -> bool:

@@ -31,6 +31,7 @@ class Placed:
         ext: lower-case extension with its dot: ".jpg", ".seg.png". Empty where `index` is None.
         stray: True for a link, a device or an unsafe name that webdataset counts into no sample: it has an
             index of its own so that it can be reported and dropped, and does not separate its neighbours.
+        unread: True for a file with an ordinary name that is part of no sample.
     """
 
     member: Member
@@ -38,6 +39,7 @@ class Placed:
     key: str = ""
     ext: str = ""
     stray: bool = False
+    unread: bool = False
 
 
 def place_members(members: Iterator[Member]) -> Iterator[Placed]:
@@ -62,4 +64,5 @@ def place_members(members: Iterator[Member]) -> Iterator[Placed]:
             yield Placed(member, count, member.name if key is None else key, ext, stray=True)
             count += 1
         else:
-            yield Placed(member)
+            name = member.name.rpartition("/")[2]
+            yield Placed(member, unread=member.kind == "file" and key is None and not name.startswith((".", "__")))

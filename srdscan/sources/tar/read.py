@@ -10,24 +10,15 @@ the next shard's caption, and a damaged header ends a shard in silence. Its nami
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from srdscan.sources.base import Irregular, ReadOptions, Reason, Sample, ShardError
+from srdscan.sources.base import Caption, ImageFile, Irregular, ReadOptions, Reason, Sample, ShardError
+from srdscan.sources.captions import Unfit, captions_of_file, gather
 from srdscan.sources.tar.files import ShardFile, open_shard
 from srdscan.sources.tar.members import Placed, place_members
 from srdscan.sources.tar.walk import Member, walk_members
-
-
-class _Unfit(Exception):
-    """Leaves the checks of one sample as soon as one fails."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason: Reason = reason
-        self.detail = detail
 
 
 def read_shard(
@@ -36,8 +27,9 @@ def read_shard(
 ) -> Iterator[Sample | Irregular]:
     """Yield every sample of one shard in order, those that cannot be audited as `Irregular`.
 
-    A key that appears again further on makes the later sample irregular. Only the chosen image and caption
-    are read into memory, after their sizes are checked; other members are skipped over.
+    A sample is all its images and all its captions. What of it cannot be read comes before it, as a `partial`
+    `Irregular`. A key that appears again further on makes the later sample irregular. Only images and captions are
+    read into memory, after their sizes are checked; other members are skipped over.
 
     Args:
         shard: path, URL (downloaded first), or what `open_shard` yielded.
@@ -72,15 +64,16 @@ def _read(file: BinaryIO, shard: ShardFile, options: ReadOptions) -> Iterator[Sa
     try:
         for placed in place_members(walk_members(file, shard.location)):
             if placed.index is None:
+                if placed.unread:
+                    strays.append(Irregular(shard.name, placed.member.name, "no_sample", "a name without a dot"))
                 continue
             if placed.stray:
                 reason: Reason = "not_regular_file" if placed.member.safe else "unsafe_name"
                 strays.append(Irregular(shard.name, placed.key, reason, placed.member.name, placed.index))
             elif group and placed.index != group[0].index:
-                item = _judge(file, shard, group, seen, options)
-                after, strays, group = strays, [], [placed]
-                yield item
-                yield from after
+                yield from _judge(file, shard, group, seen, options)
+                yield from strays
+                strays, group = [], [placed]
             else:
                 if not group:
                     yield from strays
@@ -93,32 +86,30 @@ def _read(file: BinaryIO, shard: ShardFile, options: ReadOptions) -> Iterator[Sa
         yield from strays
         raise
     if group:
-        yield _judge(file, shard, group, seen, options)
+        yield from _judge(file, shard, group, seen, options)
     yield from strays
 
 
 def _judge(
     file: BinaryIO, shard: ShardFile, group: list[Placed], seen: set[str], options: ReadOptions
-) -> Sample | Irregular:
-    """Make a sample of a complete group, or say why not."""
+) -> Iterator[Sample | Irregular]:
+    """Make a sample of a complete group, with what of it cannot be read, or say why not."""
     key, index = group[0].key, group[0].index or 0
+    problems: list[Unfit] = []
+    lost = 1
     try:
         members = _checked(group, key in seen)
-        image = _first(members, options.image_exts)
-        if image is None:
-            raise _Unfit("no_image", _missing(options.image_exts, members))
-        if image.size > options.max_member_bytes:
-            raise _Unfit("oversized_member", _too_large(image, options.max_member_bytes))
-        caption = _first(members, options.caption_exts)
-        if caption is None:
-            raise _Unfit("no_caption", _missing(options.caption_exts, members))
-        text = _caption(file, shard, caption, options)
-        data = _content(file, shard, image)
-        return Sample(shard.name, key, text, data, image.name, caption.name, index)
-    except _Unfit as unfit:
-        return Irregular(shard.name, key, unfit.reason, unfit.detail, index)
+        lost = _hidden_samples(group, members, options)
+        images = _images(file, shard, members, options, problems)
+        captions = _captions(file, shard, members, options, problems)
+    except Unfit as unfit:
+        yield Irregular(shard.name, key, unfit.reason, unfit.detail, index, samples=lost)
+        return
     finally:
         seen.add(key)
+    for problem in problems:
+        yield Irregular(shard.name, key, problem.reason, problem.detail, index, partial=True)
+    yield Sample(shard.name, key, images, captions, index)
 
 
 def _checked(group: list[Placed], key_seen: bool) -> dict[str, Member]:
@@ -126,55 +117,76 @@ def _checked(group: list[Placed], key_seen: bool) -> dict[str, Member]:
     members: dict[str, Member] = {}
     for placed in group:
         if not placed.member.safe:
-            raise _Unfit("unsafe_name", placed.member.name)
+            raise Unfit("unsafe_name", placed.member.name)
         if placed.member.kind != "file":
-            raise _Unfit("not_regular_file", placed.member.name)
+            raise Unfit("not_regular_file", placed.member.name)
     if key_seen:
-        raise _Unfit("duplicate_key", f"{group[0].member.name} at byte {group[0].member.offset}")
+        raise Unfit("duplicate_key", f"{group[0].member.name} at byte {group[0].member.offset}")
     for placed in group:
         if placed.ext in members:
-            raise _Unfit("duplicate_member", f"{members[placed.ext].name} and {placed.member.name}")
+            raise Unfit("duplicate_member", f"{members[placed.ext].name} and {placed.member.name}")
         members[placed.ext] = placed.member
     return members
 
 
-def _caption(file: BinaryIO, shard: ShardFile, member: Member, options: ReadOptions) -> str:
-    is_json = member.name.lower().endswith(".json")
-    # a character takes at most four bytes of UTF-8, so more bytes than that need not be read
-    limit = options.max_json_bytes if is_json else 4 * options.max_caption_chars
-    if member.size > limit:
-        raise _Unfit("oversized_member", _too_large(member, limit))
-    try:
-        text = _content(file, shard, member).decode("utf-8-sig")
-        if is_json:
-            text = _json_caption(text, member, options)
-            text.encode()  # JSON can spell lone surrogates, which nothing downstream can store
-    except UnicodeError as error:
-        raise _Unfit("not_utf8", f"{member.name}: {error}") from error
-    text = text.strip()
-    if len(text) > options.max_caption_chars:
-        raise _Unfit("oversized_member", f"{member.name}: caption of {len(text):,} characters")
-    if not text:
-        raise _Unfit("empty_caption", member.name)
-    return text
+def _hidden_samples(group: list[Placed], members: dict[str, Member], options: ReadOptions) -> int:
+    """How many samples a group stands for: several photographs of dotted names collapse into one key."""
+    pictures = [placed for placed in group if placed.ext.endswith(options.image_exts)]
+    if len(pictures) > 1 and not any(ext in members for ext in options.image_exts):
+        return len(pictures)
+    return 1
 
 
-def _json_caption(text: str, member: Member, options: ReadOptions) -> str:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise _Unfit("bad_json", f"{member.name}: {str(error)[:200]}") from error
-    fields = document if isinstance(document, dict) else {}
-    value = next((fields[name] for name in options.caption_fields if fields.get(name) is not None), None)
-    if isinstance(value, list):
-        value = value[0] if value else ""
-    if not isinstance(value, str):
-        raise _Unfit("no_caption_field", f"{member.name}: no text in {', '.join(options.caption_fields)}")
-    return value
+def _images(
+    file: BinaryIO, shard: ShardFile, members: dict[str, Member], options: ReadOptions, problems: list[Unfit]
+) -> tuple[ImageFile, ...]:
+    found = [member for ext, member in members.items() if ext in options.image_exts]
+    if not found:
+        pictures = [ext for ext in members if ext.endswith(options.image_exts)]
+        if len(pictures) > 1:
+            raise Unfit(
+                "collapsed_keys",
+                f"{len(pictures)} images share this key, which ends at the first dot of a name: "
+                f"{' '.join(member.name for member in list(members.values())[:4])}",
+            )
+        raise Unfit("no_image", _missing(options.image_exts, members))
+    images = []
+    for member in found:
+        if member.size > options.max_member_bytes:
+            problems.append(Unfit("oversized_member", _too_large(member, options.max_member_bytes)))
+        else:
+            images.append(ImageFile(member.name, _content(file, shard, member)))
+    if not images:
+        raise problems[0]
+    return tuple(images)
 
 
-def _first(members: dict[str, Member], exts: tuple[str, ...]) -> Member | None:
-    return next((members[ext] for ext in exts if ext in members), None)
+def _captions(
+    file: BinaryIO, shard: ShardFile, members: dict[str, Member], options: ReadOptions, problems: list[Unfit]
+) -> tuple[Caption, ...]:
+    found = [(ext, member) for ext, member in members.items() if ext in options.caption_exts]
+    if not found:
+        raise Unfit("no_caption", _missing(options.caption_exts, members))
+    texts: list[tuple[str, str]] = []
+    silent: list[Unfit] = []
+    for ext, member in found:
+        limit = options.max_json_bytes if ext == ".json" else 4 * options.max_caption_chars
+        if ext != ".json" and options.txt == "lines":
+            limit = options.max_json_bytes
+        if member.size > limit:
+            problems.append(Unfit("oversized_member", _too_large(member, limit)))
+            continue
+        try:
+            told, unfit = captions_of_file(_content(file, shard, member), member.name, ext, options)
+        except Unfit as error:
+            # a .json beside a caption is often about something else
+            (silent if error.reason == "no_caption_field" else problems).append(error)
+            continue
+        texts += [(item.text, item.place) for item in told]
+        problems += unfit
+    if not texts:
+        raise (*problems, *silent)[0]
+    return gather(texts)
 
 
 def _missing(exts: tuple[str, ...], members: dict[str, Member]) -> str:

@@ -6,7 +6,9 @@ A shard rewritten without edits is therefore the same file, byte for byte.
 
 from __future__ import annotations
 
+import gzip
 import os
+import shutil
 import tarfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from srdscan.sources.tar.files import ShardFile, open_shard
 from srdscan.sources.tar.members import Placed, place_members
 from srdscan.sources.tar.walk import BLOCK, PAX_TYPES, Member, parse_pax, walk_members
 
-__all__ = ["DROP", "Edit", "SampleEdit", "extract_samples", "rewrite_shard"]
+__all__ = ["DROP", "MemberEdits", "extract_samples", "rewrite_shard"]
 
 
 class _Drop(Enum):
@@ -29,10 +31,9 @@ class _Drop(Enum):
 DROP: Final = _Drop.DROP
 """Edit that removes every member of a sample."""
 
-SampleEdit: TypeAlias = Mapping[str, bytes | None]
-"""Lower-case extension with its dot -> new content of that member, or None to remove the member."""
-Edit: TypeAlias = SampleEdit | Literal[_Drop.DROP]
-Edits: TypeAlias = Mapping[str, Edit] | Mapping[int, Edit] | Mapping[str | int, Edit]
+MemberEdits: TypeAlias = Mapping[str, bytes | None] | Literal[_Drop.DROP]
+"""Lower-case extension with its dot -> new content of that member, or None to remove the member; or `DROP`."""
+Edits: TypeAlias = Mapping[str, MemberEdits] | Mapping[int, MemberEdits] | Mapping[str | int, MemberEdits]
 
 _COPY_BYTES: Final = 1 << 20
 _RECORD: Final = 20 * BLOCK  # tar pads archives to whole records of 20 blocks
@@ -61,8 +62,19 @@ def rewrite_shard(
         ValueError: an edit names a sample or a member that is not there, or a member that is not an ordinary
             file, or destination is source; nothing is written then.
     """
-    wanted: dict[str | int, Edit] = {**edits}  # type: ignore[dict-item]  # a union of mappings
-    with _source(source) as (file, shard), _partial(shard, destination) as out:
+    wanted: dict[str | int, MemberEdits] = {**edits}  # type: ignore[dict-item]  # a union of mappings
+    with _source(source) as (file, shard):
+        if shard.compressed and not wanted:
+            with shard.original.open("rb") as original, _partial(shard, destination) as out:
+                shutil.copyfileobj(original, out, _COPY_BYTES)
+        else:
+            _rewrite(file, shard, destination, wanted)
+
+
+def _rewrite(
+    file: BinaryIO, shard: ShardFile, destination: str | os.PathLike[str], wanted: Mapping[str | int, MemberEdits]
+) -> None:
+    with _partial(shard, destination, packed=shard.compressed) as out:
         unused: set[str | int | tuple[str | int, str]] = set(wanted)
         unused |= {(name, ext) for name, edit in wanted.items() if edit is not DROP for ext in edit}
         copied = 0  # everything before this byte of the source is dealt with
@@ -142,19 +154,29 @@ def _source(source: str | os.PathLike[str] | ShardFile) -> Iterator[tuple[Binary
 
 
 @contextmanager
-def _partial(shard: ShardFile, destination: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
-    """A file that takes the name `destination` only when everything went well."""
+def _partial(shard: ShardFile, destination: str | os.PathLike[str], packed: bool = False) -> Iterator[IO[bytes]]:
+    """A file that takes the name `destination` only when everything went well; compressed on the way if asked for."""
     target = Path(destination)
-    if target.exists() and target.samefile(shard.path):
+    if target.exists() and target.samefile(shard.original):
         raise ValueError(f"{target}: would overwrite the original shard. Choose another folder.")
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
+    plain = target.with_name(target.name + ".plain.partial") if packed else partial
     try:
-        with partial.open("wb") as out:
+        with plain.open("w+b") as out:
             yield out
+        if packed:
+            with (
+                plain.open("rb") as whole,
+                partial.open("wb") as file,
+                gzip.GzipFile("", "wb", 6, file, mtime=0) as pack,
+            ):
+                shutil.copyfileobj(whole, pack, _COPY_BYTES)
+            plain.unlink()
         os.replace(partial, target)
     except BaseException:
         partial.unlink(missing_ok=True)
+        plain.unlink(missing_ok=True)
         raise
 
 
