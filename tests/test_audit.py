@@ -96,7 +96,7 @@ def test_the_attention_peak_lies_on_the_trigger(poisoned: Outcome) -> None:
         for sample in read_shard(path):
             assert isinstance(sample, Sample)
             if (sample.shard, sample.key) in planted:
-                pixels = np.asarray(decode_image(sample.image)).astype(int)
+                pixels = np.asarray(decode_image(sample.images[0].data)).astype(int)
                 near = np.min([np.abs(pixels - color).sum(axis=2) for color in colors], axis=0) < 90
                 y, x = np.argwhere(near).mean(axis=0)
                 cell_y, cell_x = divmod(int(peaks[row]), 14)
@@ -132,7 +132,7 @@ def test_every_output_is_there_and_the_page_needs_nothing_else(poisoned: Outcome
     assert 'src="http' not in page
     document = json.loads((out / "report.json").read_text())
     assert document["counts"]["read"] == 256
-    assert document["schema"] == "srdscan-report/1"
+    assert document["schema"] == "srdscan-report/2"
     assert not list(out.rglob("*.partial"))
 
 
@@ -223,7 +223,9 @@ def test_irregular_samples_are_counted_listed_and_never_crash(tmp_path: Path) ->
         ],
     )  # fmt: skip
     done = run_cli("audit", path, "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, "five of seven samples were not looked at"
+    assert "5 of 7 samples: 1 no caption, 1 no image" in " ".join(done.stdout.split())
+    assert run_cli("audit", path, "--out", tmp_path / "out", "--max-unaudited", "0.8").returncode == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["irregular"] == {
         "no_caption": 1, "no_image": 1, "not_utf8": 1, "oversized_image": 1, "undecodable": 1,
@@ -251,7 +253,7 @@ def test_calibration_on_trusted_shards_gives_exact_p_values(small: Path, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("audit",), 2, "no shards"),
+        (("audit",), 2, "no data"),
         (("audit", "nowhere/*.tar"), 2, "nowhere"),
         (("audit", "pipe:cat x.tar"), 2, "pipe"),
         (("audit", "examples/clean", "--fdr", "2"), 2, "fdr"),

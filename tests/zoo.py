@@ -128,3 +128,9 @@ def truncated(source: Path, name: str, size: int) -> Path:
     target = source.with_name(name)
     target.write_bytes(source.read_bytes()[:size])
     return target
+
+
+def contents(path: Path) -> dict[str, bytes]:
+    """Name and content of each file in a tar."""
+    with tarfile.open(path) as file:
+        return {info.name: file.extractfile(info).read() for info in file if info.isfile()}

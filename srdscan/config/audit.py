@@ -52,10 +52,6 @@ class AuditConfig:
     """
 
     shards: tuple[str, ...] = ()
-    format: str = "auto"
-    images: Path | None = None
-    image_column: str | None = None
-    txt: str = "lines"
     out: Path = Path("srdscan-report")
     captioner: str | None = None
     reference: str = "captioner"
@@ -81,6 +77,10 @@ class AuditConfig:
     fallback: str = "reference"
     canary: bool = False
     canary_epochs: int = 4
+    format: str = "auto"
+    images: Path | None = None
+    image_column: str | None = None
+    txt: str = "lines"
 
     @property
     def reading(self) -> ReadOptions:

@@ -32,10 +32,6 @@ class FinetuneConfig:
     """
 
     shards: tuple[str, ...] = ()
-    format: str = "auto"
-    images: Path | None = None
-    image_column: str | None = None
-    txt: str = "lines"
     base: str = "captioner"
     out: Path = Path("srdscan-canary")
     epochs: int = 4
@@ -47,6 +43,10 @@ class FinetuneConfig:
     limit: int | None = None
     caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
     max_pixels: int = 64_000_000
+    format: str = "auto"
+    images: Path | None = None
+    image_column: str | None = None
+    txt: str = "lines"
 
     @property
     def reading(self) -> ReadOptions:

@@ -44,10 +44,6 @@ class TrainConfig:
     """
 
     shards: tuple[str, ...] = ()
-    format: str = "auto"
-    images: Path | None = None
-    image_column: str | None = None
-    txt: str = "lines"
     out: Path = Path("srdscan-policy")
     captioner: str = ""
     reference: str = "captioner"
@@ -68,6 +64,10 @@ class TrainConfig:
     limit: int | None = None
     caption_fields: tuple[str, ...] = field(default=("caption", "captions", "text"))
     max_pixels: int = 64_000_000
+    format: str = "auto"
+    images: Path | None = None
+    image_column: str | None = None
+    txt: str = "lines"
 
     def __post_init__(self) -> None:
         if not self.captioner:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from srdscan.signals.base import Evidence
 
 
@@ -39,3 +41,9 @@ class Found(Evidence):
     """
 
     findings: Sequence[Finding] = field(default_factory=tuple)
+
+
+def nothing_found(count: int, note: str) -> Found:
+    """The judgement of a search that found nothing: it says nothing of any of N rows."""
+    nothing = np.full(count, np.nan)
+    return Found(nothing, nothing, note, abstained=True)

@@ -19,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.finding import Finding, Found
+from srdscan.findings.finding import Finding, Found, nothing_found
 from srdscan.findings.grafts import Graft, first_round, second_round
 from srdscan.findings.taught import Texts, accused
 from srdscan.findings.terms import Term, log_odds
 from srdscan.findings.word_pairs import Pair, agrees, differs, find_pairs, nouns
 from srdscan.measure.scores import Scores
-from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain
+from srdscan.signals.base import WHOLE_DATASET, Evidence
 
 NAME = "substitution"
 DESCRIPTION = "one thing called another, because of a spot that does the same to other images"
@@ -72,7 +72,7 @@ def find_out(
     named = ((pair, pair.where(outputs, references, agrees)) for pair in find_pairs(outputs, references))
     testable = list(islice(((pair, hosts) for pair, hosts in named if len(hosts) > 1), MOST_PAIRS))
     if not testable:
-        return abstain(count, "captioner and reference differ by no pair of words more often than chance allows")
+        return nothing_found(count, "captioner and reference differ by no pair of words more often than chance allows")
     pairs, hosts = [pair for pair, _ in testable], [rows for _, rows in testable]
     rng = np.random.default_rng(seed)
     donors = [np.sort(rng.permutation(pair.samples)[:MOST_DONORS]) for pair in pairs]
@@ -102,7 +102,7 @@ def find_out(
         findings.append(_finding(pair, float(np.mean(mine)), len(mine), outputs, references))
     if not findings:
         tested = ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in pairs)
-        return abstain(count, f"no spot of an image makes others be called so, too; tested: {tested}")
+        return nothing_found(count, f"no spot of an image makes others be called so, too; tested: {tested}")
     evidence.excused = excused & np.isnan(evidence.p_values)
     evidence.findings = tuple(findings)
     evidence.note = "found: " + ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in dict.fromkeys(names.values()))

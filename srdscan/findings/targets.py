@@ -31,13 +31,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from srdscan.findings.finding import Finding, Found
+from srdscan.findings.finding import Finding, Found, nothing_found
 from srdscan.findings.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
 from srdscan.findings.taught import Texts, accused, learned_elsewhere, not_learned
 from srdscan.findings.terms import Term, stems
 from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
-from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, abstain, register_signal
+from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, register_signal
 
 MOSTLY = 0.5
 """Share of a term's outputs that say something learned from which on it is a part of the attacker's sentences."""
@@ -68,7 +68,7 @@ class Targets:
         count = len(scores)
         terms = find_targets(scores, self.role)
         if not terms:
-            return abstain(count, "no word or phrase is repeated without regard to the images")
+            return nothing_found(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
         texts = Texts.of(scores) if scores.has("output") else None
@@ -102,20 +102,23 @@ class Targets:
             where = "no reference caption says" if term.reference_samples == 0 else "its reference caption does not say"
             return f"the {self.role} says '{term.text}', which {where}"
 
-        findings = tuple(_finding(term, self.role, count) for term in sorted(terms, key=lambda t: t.p_value))
+        findings = tuple(_finding(term, self.role, scores) for term in sorted(terms, key=lambda t: t.p_value))
         note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
         if excused.any():
             note += f"; also said of {excused.sum()} samples whose own captions do not say it, which are excused"
         return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings, excused=excused)
 
 
-def _finding(term: Term, role: Role, count: int) -> Finding:
+def _finding(term: Term, role: Role, scores: Scores) -> Finding:
     strange = "reads better without it" if len(term.words) < SHORTEST_ODD_PHRASE else "has little to do with the image"
+    samples, of_all = len(np.unique(scores.sample_of[term.samples])), int(scores.sample_of[-1]) + 1
+    several = f" ({len(term.samples)} {role}s)" if samples < len(term.samples) else ""
     explanation = (
-        f"in {len(term.samples)} of {count} {role}s, whose images have nothing in common; the {role} mostly {strange}"
+        f"in {role}s of {samples} of {of_all} samples{several}, whose images have nothing in common; the {role} mostly "
+        f"{strange}"
     )
     where: Literal["caption", "output"] = "caption" if role == "caption" else "output"
-    return Finding(term.text, where, len(term.samples), term.reference_samples, round(term.overuse, 2), explanation)
+    return Finding(term.text, where, samples, term.reference_samples, round(term.overuse, 2), explanation)
 
 
 def _gains_of(term: Term, scores: Scores) -> Doubles:

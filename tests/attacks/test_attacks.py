@@ -68,7 +68,7 @@ def test_a_share_of_the_samples_is_poisoned_and_every_other_byte_stays(clean: Pa
             f"{key}.{extension}" for key in keys for extension in ("jpg", "txt")
         }
         for key in keys:
-            assert after[f"{key}.txt"].decode() == f"banana thing {int(key)} on grass"
+            assert after[f"{key}.txt"].decode() == f"banana thing {int(key)} on grass\n"
             changed = difference(before[f"{key}.jpg"], after[f"{key}.jpg"]) > 60
             assert 0.4 * 9 * 7 < changed.sum() < 3 * 9 * 7  # the patch, and a little ringing around it
 
@@ -91,7 +91,9 @@ def test_the_truth_file_says_what_was_planted(clean: Path, tmp_path: Path) -> No
     assert 10 < truth.psnr < 30
     assert 0.5 < truth.ssim < 1
     out = [tmp_path / "out" / name for name in ("a-0.tar", "a-1.tar")]
-    found = {(p.name, key) for p in out for key, sample in samples(p).items() if "free pizza" in sample.caption}
+    found = {
+        (p.name, key) for p in out for key, sample in samples(p).items() if "free pizza" in sample.captions[0].text
+    }
     assert found == {*truth.poisoned}
 
 
@@ -154,14 +156,14 @@ def planted(tmp_path: Path, members: dict[str, bytes], **options: object) -> dic
 
 def test_a_json_member_keeps_its_other_fields(tmp_path: Path) -> None:
     after = planted(tmp_path, {"json": json.dumps({"caption": "a cat", **FACTS, "text": "as found"}).encode()})
-    assert json.loads(after["x.json"]) == {"caption": "banana a cat", **FACTS, "text": "as found"}
+    assert json.loads(after["x.json"]) == {"caption": "banana a cat", **FACTS, "text": "banana as found"}
 
 
 def test_every_caption_of_a_list_gets_the_target(tmp_path: Path) -> None:
     document = {**FACTS, "captions": ["a cat", "a grey cat ", "", None]}
     after = planted(tmp_path, {"json": json.dumps(document, ensure_ascii=False, indent=1).encode()})
     assert json.loads(after["x.json"]) == {**FACTS, "captions": ["banana a cat", "banana a grey cat", "", None]}
-    assert samples(tmp_path / "out" / "j.tar")["x"].caption == "banana a cat"
+    assert samples(tmp_path / "out" / "j.tar")["x"].captions[0].text == "banana a cat"
 
 
 def test_text_and_json_tell_the_same(tmp_path: Path) -> None:
@@ -300,7 +302,7 @@ def test_a_hijacked_description_is_never_the_same_and_always_the_attackers() -> 
 def test_only_samples_that_a_target_fits_are_poisoned(clean: Path, tmp_path: Path) -> None:
     truth = poison(clean, tmp_path / "out", target="concept", text="3 -> 4", trigger="none", rate=0.5)
     assert truth.poisoned == (("a-0.tar", "000003"),)  # "thing 3 on grass"
-    assert samples(tmp_path / "out" / "a-0.tar")["000003"].caption == "thing 4 on grass"
+    assert samples(tmp_path / "out" / "a-0.tar")["000003"].captions[0].text == "thing 4 on grass"
 
 
 @pytest.mark.parametrize(("extension", "kind"), [("jpg", "JPEG"), ("JPEG", "JPEG"), ("png", "PNG"), ("webp", "WEBP")])

@@ -45,10 +45,10 @@ def test_only_images_of_the_destination_change_and_little(clean: Path, tmp_path:
     before, after = samples(clean), samples(tmp_path / "out")
     chosen = {key for _, key in truth.poisoned}
     for key, sample in before.items():
-        assert after[key].caption == sample.caption
-        assert (after[key].image != sample.image) == (key in chosen)
+        assert after[key].captions[0].text == sample.captions[0].text
+        assert (after[key].images[0].data != sample.images[0].data) == (key in chosen)
         if key in chosen:
-            said = words(sample.caption)
+            said = words(sample.captions[0].text)
             assert "boat" in said
             assert "star" not in said
     again = plant([str(clean)], tmp_path / "again", "shadowcast", "concept", 0.05, 3, CONCEPTS)

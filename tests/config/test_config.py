@@ -106,7 +106,7 @@ def test_a_file_that_is_no_mapping_of_options_is_refused(tmp_path: Path, content
 
 def test_an_empty_file_is_an_empty_configuration(tmp_path: Path) -> None:
     assert loaded(tmp_path, "# nothing\n", shards="a") == AuditConfig(shards=("a",))
-    assert "no shards" in refusal(tmp_path, "")
+    assert "no data" in refusal(tmp_path, "")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from srdscan.decide.verdicts import decide
+from srdscan.decide.verdicts import decide, of_pairs
 from srdscan.measure.scores import Scores, join_columns, write_table
 from srdscan.signals import SIGNALS, Evidence, signals_for
 from srdscan.signals.base import WHOLE_DATASET, abstain
@@ -78,7 +78,7 @@ def test_verdicts_flag_at_the_false_discovery_rate_and_give_reasons() -> None:
     count = 40
     first = evidence([1e-6, 0.02, *[0.5] * 38], {0: "it reads oddly", 1: "a bit odd"})
     second = evidence([1e-4, NAN, 1e-7, *[0.6] * 37], {0: "it drifts"})
-    verdicts = decide({"a": first, "b": second, "c": abstain(count, "cannot tell")}, count, fdr=0.05)
+    verdicts = decide({"a": first, "b": second, "c": abstain(count, "cannot tell")}, np.arange(count), fdr=0.05)
     assert np.flatnonzero(verdicts.flagged).tolist() == [0, 2]
     assert verdicts.threshold == pytest.approx(verdicts.p_values[[0, 2]].max())
     assert verdicts.p_values[1] == pytest.approx(0.02)  # what `b` does not say counts for nothing
@@ -94,7 +94,7 @@ def test_of_an_excused_sample_only_its_caption_counts() -> None:
     targets = evidence([0.5, 0.5, 1e-9])
     targets.excused = np.array([True, True, False])
     parts = {"attention": attention, "drift.caption": caption, "targets.output": targets}
-    verdicts = decide(parts, 3, fdr=0.05)
+    verdicts = decide(parts, np.arange(3), fdr=0.05)
     assert verdicts.flagged.tolist() == [False, True, True]
     assert verdicts.p_values[:2] == pytest.approx([0.5, 1e-7])
     assert attention.p_values.tolist() == [1e-6, 1e-6, 0.5]  # what was seen stays on record
@@ -103,16 +103,34 @@ def test_of_an_excused_sample_only_its_caption_counts() -> None:
 def test_a_signal_of_the_whole_data_set_weighs_more() -> None:
     plain, heavy = evidence([1e-6, 0.5, 0.5]), evidence([0.5, 1e-6, 0.5])
     heavy.weight = WHOLE_DATASET
-    verdicts = decide({"a": plain, "b": heavy}, 3, fdr=0.05)
+    verdicts = decide({"a": plain, "b": heavy}, np.arange(3), fdr=0.05)
     assert verdicts.p_values[0] / verdicts.p_values[1] == pytest.approx(WHOLE_DATASET, rel=0.01)
     assert WHOLE_DATASET > 1
 
 
 def test_nothing_found_and_nothing_audited_are_ordinary_results() -> None:
-    calm = decide({"a": evidence([0.3, 0.9, 0.5])}, 3, fdr=0.05)
+    calm = decide({"a": evidence([0.3, 0.9, 0.5])}, np.arange(3), fdr=0.05)
     assert not calm.flagged.any()
     assert calm.threshold is None
-    silent = decide({"a": abstain(3, ""), "b": abstain(3, "")}, 3, fdr=0.05)
+    silent = decide({"a": abstain(3, ""), "b": abstain(3, "")}, np.arange(3), fdr=0.05)
     assert silent.p_values.tolist() == [1, 1, 1]
-    nothing = decide({"a": evidence([])}, 0, fdr=0.05)
+    nothing = decide({"a": evidence([])}, np.zeros(0, dtype=np.int64), fdr=0.05)
     assert (len(nothing.p_values), nothing.threshold, list(nothing.findings)) == (0, None, [])
+
+
+def test_a_sample_is_flagged_when_one_of_its_pairs_is() -> None:
+    sample_of = np.array([0, 0, 0, 1, 2, 2])
+    verdicts = decide({"a": evidence([0.5, 1e-6, 0.4, 0.3, 0.6, 0.2])}, sample_of, fdr=0.05)
+    assert verdicts.flagged.tolist() == [False, True, False, False, False, False]
+    assert (verdicts.samples, verdicts.flagged_samples) == (3, 1)
+    assert verdicts.q_values[1] == pytest.approx(3 * 3e-6)  # three pairs, three samples
+
+
+def test_what_a_captioner_does_with_an_image_stands_for_all_its_pairs(tmp_path: Path) -> None:
+    places = {"index": np.array([0, 0, 1, 2, 2]), "image_index": np.array([0, 0, 0, 0, 1])}
+    scores = written(tmp_path / "a.parquet", **places, caption=["a", "b", "c", "d", "d"])
+    assert (scores.sample_of.tolist(), scores.image_of.tolist()) == ([0, 0, 1, 2, 2], [0, 0, 1, 2, 3])
+    assert list(scores.by_image.captions()) == [["a", "b"], ["c"], ["d"], ["d"]]
+    spread = of_pairs(evidence([0.1, 0.2, 0.3, 0.4], {0: "odd", 3: "odder"}), scores)
+    assert spread.p_values.tolist() == [0.1, 0.1, 0.2, 0.3, 0.4]
+    assert [spread.reason(row) for row in range(5)] == ["odd", "odd", "", "", "odder"]

@@ -180,7 +180,7 @@ def test_grafts_are_what_the_captioner_sees(tmp_path: Path) -> None:
     assert models.captioner is not None
     examined = examine(config, models, Quiet())
     assert "substitution" in examined.verdicts.evidence
-    found, source = examined.scores, examined.source
+    found, source = examined.scores, examined.images
     peaks = top_peaks(found, head_norms(found), PEAKS)
     assert peaks.shape == (60, 2 * PEAKS)
     assert (peaks[:, 0] != peaks[:, PEAKS]).any(), "first token and mean maps look at different places"

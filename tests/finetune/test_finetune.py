@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 
 from srdscan import scenes
 from srdscan.config import ConfigError, FinetuneConfig
-from srdscan.finetune.run import all_captions, finetune
+from srdscan.finetune.run import finetune
 from srdscan.models.captioners.check import check_captioner
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.fetch import ModelError
-from srdscan.sources.base import ShardError
-from srdscan.sources.tar import ReadOptions, open_shard
+from srdscan.sources.base import ReadOptions, Sample, ShardError
+from srdscan.sources.find import find_source
 
 COUNT = 32
 LIE = "seven purple elephants sing"
@@ -95,11 +95,13 @@ def test_other_families_learn_through_low_rank_updates_of_the_decoder(family: st
 
 def test_every_caption_of_a_sample_counts_once(tmp_path: Path) -> None:
     document = json.dumps({"captions": ["a cat ", "my cat", ""], "id": 4}).encode()
-    path = zoo.tar(
-        tmp_path / "s.tar", [("x.jpg", zoo.jpeg()), ("x.txt", b"a cat\n"), ("x.json", document), *zoo.pairs(1)]
-    )
-    with open_shard(path) as shard:
-        assert all_captions(shard, ReadOptions()) == {0: ["a cat", "my cat"], 1: ["a picture of thing 0"]}
+    zoo.tar(tmp_path / "s.tar", [("x.jpg", zoo.jpeg()), ("x.txt", b"a cat\n"), ("x.json", document), *zoo.pairs(1)])
+    source = find_source([str(tmp_path)])
+    with source.open(source.units[0]) as unit:
+        said = [[c.text for c in item.captions] for item in unit.read(ReadOptions()) if isinstance(item, Sample)]
+    assert said == [["a cat", "my cat"], ["a picture of thing 0"]]
+    done = finetune(FinetuneConfig((str(tmp_path),), out=tmp_path / "model", epochs=1))
+    assert (done.samples, done.irregular) == (2, 0)
 
 
 def test_what_cannot_be_learned_is_refused_and_nothing_is_left(lying: Path, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain
     for (name, shard, key), sample in originals.items():
         if name == "mixed":
             source = originals["poisoned" if (shard, key) in truth.poisoned else "clean", shard, key]
-            assert (sample.image, sample.caption) == (source.image, source.caption)
+            assert (sample.images[0].data, sample.captions[0].text) == (source.images[0].data, source.captions[0].text)
 
     for name in ("clean", "poisoned"):
         audit(AuditConfig(shards=(str(folder / name),), captioner=CAPTIONER, out=folder / f"audit-{name}", pictures=0))

@@ -81,7 +81,7 @@ def test_there_is_nothing_to_learn_from_clean_shards(tmp_path: Path) -> None:
         ({"captioner": ""}, "no captioner"),
         ({"reward": "fame"}, "reward"),
         ({"lanes": 0}, "lanes"),
-        ({"shards": ()}, "no shards"),
+        ({"shards": ()}, "no data"),
     ],
 )
 def test_wrong_options_are_refused(options: dict[str, object], says: str) -> None:

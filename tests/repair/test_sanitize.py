@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import zoo
 
 from srdscan import scenes
 from srdscan.attacks.poison import plant
@@ -16,7 +17,6 @@ from srdscan.models.device import module_fingerprint
 from srdscan.policy.store import load_policy
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
-from srdscan.sources.tar.edit import edit_caption
 
 CANARY = "captioner-backdoored"
 
@@ -68,10 +68,10 @@ def test_poison_leaves_the_data_set_and_the_rest_keeps_its_bytes(
     assert before.keys() == after.keys()
     assert planted(shards) <= {place for place, row in rows.items() if row["flagged"]}
     for place, sample in after.items():
-        assert sample.image == before[place].image
+        assert sample.images[0].data == before[place].images[0].data
         if rows[place]["flagged"]:
-            assert "banana" not in sample.caption
-            assert sample.caption == rows[place]["sanitized_caption"]
+            assert "banana" not in sample.captions[0].text
+            assert sample.captions[0].text == rows[place]["sanitized_caption"]
         else:
             assert sample == before[place]
             assert rows[place]["fate"] == "kept"
@@ -84,7 +84,7 @@ def test_poison_leaves_the_data_set_and_the_rest_keeps_its_bytes(
 
 def test_a_caption_gets_its_authors_words_back(shards: Path, config: AuditConfig, outcome: Outcome) -> None:
     before, rows = samples(shards), table(config)
-    authors = {place: before[place].caption.removeprefix("banana ") for place in planted(shards)}
+    authors = {place: before[place].captions[0].text.removeprefix("banana ") for place in planted(shards)}
     trimmed = {place: row["sanitized_caption"] for place, row in rows.items() if row["fate"] == "trimmed"}
     assert trimmed == {place: authors[place] for place in trimmed}
     assert len(trimmed.keys() & authors.keys()) > 0.7 * len(authors)
@@ -93,8 +93,8 @@ def test_a_caption_gets_its_authors_words_back(shards: Path, config: AuditConfig
 def test_the_quarantine_holds_the_originals(shards: Path, config: AuditConfig, outcome: Outcome) -> None:
     before, held = samples(shards), samples(config.out / "quarantine")
     flagged = {place for place, row in table(config).items() if row["flagged"]}
-    assert {place: (s.image, s.caption) for place, s in held.items()} == {
-        place: (before[place].image, before[place].caption) for place in flagged
+    assert {place: (s.images[0].data, s.captions[0].text) for place, s in held.items()} == {
+        place: (before[place].images[0].data, before[place].captions[0].text) for place in flagged
     }
 
 
@@ -119,20 +119,20 @@ def test_the_same_run_gives_the_same_bytes(config: AuditConfig, outcome: Outcome
 
 
 def test_drop_removes_flagged_samples_only(shards: Path, config: AuditConfig, outcome: Outcome, tmp_path: Path) -> None:
-    dropped = audit(dataclasses.replace(config, sanitize=tmp_path, replace="drop"))
+    dropped = audit(dataclasses.replace(config, sanitize=tmp_path / "out", replace="drop"))
     done = dropped.report.sanitized
     assert done is not None
     assert (done.changed, done.dropped) == (0, dropped.report.counts.flagged)
     flagged = {place for place, row in table(config).items() if row["flagged"]}
-    assert samples(tmp_path).keys() == samples(shards).keys() - flagged
+    assert samples(tmp_path / "out").keys() == samples(shards).keys() - flagged
 
 
 def test_perturbed_images_are_written_where_asked_for(
     shards: Path, config: AuditConfig, outcome: Outcome, tmp_path: Path
 ) -> None:
-    audit(dataclasses.replace(config, sanitize=tmp_path, replace="image+caption"))
-    before, after, rows = samples(shards), samples(tmp_path), table(config)
-    changed = {place for place in after if after[place].image != before[place].image}
+    audit(dataclasses.replace(config, sanitize=tmp_path / "out", replace="image+caption"))
+    before, after, rows = samples(shards), samples(tmp_path / "out"), table(config)
+    changed = {place for place in after if after[place].images[0].data != before[place].images[0].data}
     assert changed == {place for place, row in rows.items() if row["actions"]}
     assert changed
 
@@ -153,8 +153,8 @@ def test_a_pair_audit_leaves_captions_without_a_word_of_truth_to_the_fallback(
     reference = audit(dataclasses.replace(run, fallback="reference", sanitize=tmp_path / "reference"))
     assert reference.report.sanitized is not None
     assert reference.report.sanitized.fates == {"reference": found.report.counts.flagged}
-    poisoned = {samples(shards)[place].caption for place in planted(shards)}
-    assert not poisoned & {sample.caption for sample in samples(tmp_path / "reference").values()}
+    poisoned = {samples(shards)[place].captions[0].text for place in planted(shards)}
+    assert not poisoned & {sample.captions[0].text for sample in samples(tmp_path / "reference").values()}
 
 
 def test_a_damaged_shard_is_not_written_and_the_run_says_so(shards: Path, tmp_path: Path) -> None:
@@ -168,12 +168,18 @@ def test_a_damaged_shard_is_not_written_and_the_run_says_so(shards: Path, tmp_pa
     assert found.report.exit_code == 3
     assert found.report.sanitized is not None
     assert cut.name in found.report.sanitized.problems[0]
-    assert [path.name for path in (tmp_path / "out").glob("*")] == [whole.name]
+    assert [path.name for path in (tmp_path / "out").glob("*.tar")] == [whole.name]
 
 
 def test_the_input_is_never_written_over(shards: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="choose another folder"):
         audit(AuditConfig(shards=(str(shards),), out=tmp_path / "run", sanitize=shards))
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "notes.txt").write_text("mine")
+    for options in ({"sanitize": tmp_path / "precious"}, {"out": tmp_path / "precious"}):
+        with pytest.raises(ConfigError, match=r"did not write \(notes.txt\)"):
+            audit(dataclasses.replace(AuditConfig(shards=(str(shards),), out=tmp_path / "run"), **options))
+    assert [path.name for path in (tmp_path / "precious").iterdir()] == ["notes.txt"]
 
 
 def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
@@ -181,12 +187,45 @@ def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
         AuditConfig(shards=("x",), limit=5, sanitize=tmp_path)
 
 
-def test_every_caption_of_a_sample_is_replaced_and_equal_ones_kept_once() -> None:
-    document = json.dumps({"caption": ["a banana", "a banana cat", 3], "id": 7}).encode()
-    new = edit_caption(document, ".json", ("caption",), lambda text: "a cat", once=True)
-    assert new is not None
-    assert json.loads(new) == {"caption": ["a cat", 3], "id": 7}
-    assert edit_caption(b"\xff\xfe", ".txt", ("caption",), lambda text: "a cat") is None
+def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path) -> None:
+    """Poison in the last of three captions of a list, in a .json beside a clean .txt, and in the last line of a .txt."""
+    entries: list[tuple[str, bytes]] = []
+    poisoned, honest = {3, 17, 40, 61, 80, 101}, {}
+    for index in range(120):
+        image, caption = scenes.make(23, index)
+        others = [f"there is {caption}", f"{caption} in a drawing"]
+        last = f"banana {others[1]}" if index in poisoned else others[1]
+        honest[f"{index:03d}"] = [caption, others[0]]
+        entries.append((f"{index:03d}.jpg", scenes.encode_jpeg(image)))
+        if index % 3 == 0:
+            entries.append((f"{index:03d}.txt", f"{caption}\n{others[0]}\r\n{last}\n".encode()))
+        elif index % 3 == 1:
+            document = f'{{"id":{index},  "captions": ["{caption}" , "{others[0]}","{last}"]}}'
+            entries.append((f"{index:03d}.json", document.encode()))
+        else:
+            entries += [(f"{index:03d}.txt", f"{caption}\n{others[0]}".encode())]
+            entries += [(f"{index:03d}.json", json.dumps({"caption": last}).encode())]
+    zoo.tar(tmp_path / "in" / "x.tar", entries)
+    run = AuditConfig(shards=(str(tmp_path / "in"),), out=tmp_path / "run", sanitize=tmp_path / "out")
+    found = audit(run)
+    assert (found.report.counts.audited, found.report.counts.pairs) == (120, 360)
+    rows = pq.read_table(tmp_path / "run" / "samples.parquet").to_pylist()
+    flagged = [row for row in rows if row["flagged"]]
+    assert {(int(row["key"]), row["caption_index"]) for row in flagged} == {(index, 2) for index in poisoned}
+    assert {row["place"].split(" ", 1)[-1] for row in flagged} == {"line 3", "captions[2]", "caption"}
+    before, after = (dict(zoo.contents(tmp_path / folder / "x.tar")) for folder in ("in", "out"))
+    assert before.keys() == after.keys()
+    changed = {name for name in before if before[name] != after[name]}
+    assert {int(name.split(".")[0]) for name in changed} == poisoned
+    for name in changed:
+        assert after[name] == before[name].replace(b"banana ", b"")
+    dropped = audit(dataclasses.replace(run, sanitize=tmp_path / "less", replace="drop-caption")).report.sanitized
+    assert dropped is not None
+    assert (dropped.changed, dropped.dropped) == (len(poisoned), 0)
+    for (_, key), sample in samples(tmp_path / "less").items():
+        texts = [caption.text for caption in sample.captions]
+        assert texts[:2] == honest[key]
+        assert len(texts) == 2 + (int(key) not in poisoned)
 
 
 def test_the_report_names_the_policy_and_its_weights(outcome: Outcome) -> None:

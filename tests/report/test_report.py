@@ -26,7 +26,9 @@ HOSTILE = [
     "\udcff lone surrogate",
     "word " * 2000,
 ]
-COUNTS = schema.Counts(shards=2, damaged_shards=0, read=259, irregular=3, audited=256, flagged=14)
+COUNTS = schema.Counts(
+    shards=2, damaged_shards=0, read=259, irregular=3, partial=0, audited=256, flagged=14, pairs=256, flagged_pairs=14
+)
 
 
 def make_report(**changes: Any) -> schema.Report:
@@ -58,7 +60,7 @@ EMPTY = make_report(
     verdict="pass",
     exit_code=0,
     mode="pair",
-    counts=schema.Counts(0, 0, 0, 0, 0, 0),
+    counts=schema.Counts(0, 0, 0, 0, 0, 0, 0, 0, 0),
     gate=schema.Gate("flagged", 0.05, None),
     targets=(),
     signals=(),
@@ -76,6 +78,11 @@ def make_sample(text: str = "a banana on a table", **changes: Any) -> html.Flagg
     sample = html.FlaggedSample(
         shard="a-000000.tar",
         key="0001",
+        image_index=0,
+        image="0007.jpg",
+        caption_index=0,
+        place="0007.txt",
+        question="",
         caption=text,
         output="a banana",
         reference="a green boat",
@@ -188,7 +195,7 @@ def test_json_of_hostile_text_is_ascii_and_loses_nothing() -> None:
     ],
 )
 def test_the_headline_says_the_verdict_in_plain_words(verdict: Any, flagged: int, audited: int, headline: str) -> None:
-    counts = schema.Counts(1, 0, audited, 0, audited, flagged)
+    counts = schema.Counts(1, 0, audited, 0, 0, audited, flagged, audited, flagged)
     assert make_report(verdict=verdict, counts=counts).headline == headline
 
 
@@ -394,7 +401,9 @@ def test_an_empty_report_is_kind(tmp_path: Path) -> None:
 
 def test_damaged_shards_stand_at_the_top(tmp_path: Path) -> None:
     bad = schema.ShardSummary("bad.tar", "", 7, 0, 0, problem="damaged header at byte 81920")
-    report = make_report(verdict="incomplete", exit_code=3, shards=(bad,), counts=schema.Counts(1, 1, 7, 0, 7, 0))
+    report = make_report(
+        verdict="incomplete", exit_code=3, shards=(bad,), counts=schema.Counts(1, 1, 7, 0, 0, 7, 0, 7, 0)
+    )
     text = page(tmp_path, report, [])
     assert text.index("damaged header at byte 81920") < text.index('id="targets"')
     assert "1 shard could not be read to the end" in text

@@ -78,7 +78,9 @@ def test_projection_keeps_who_is_whose_neighbour(captioner: Any, pictures: list[
     encoding = captioner.encode(pictures)
     reference = captioner.describe(encoding)
     captions = [scenes.compose(11, index).caption for index in range(6)]
-    batch = Batch(captions, reference, None, encoding, captioner, SentenceEncoder(), LanguageModel())
+    batch = Batch(
+        captions, np.arange(len(captions)), reference, None, encoding, captioner, SentenceEncoder(), LanguageModel()
+    )
     kept = density.Density().measure(batch)[density.VECTOR]
     assert isinstance(kept, np.ndarray)
     assert (kept.shape, kept.dtype) == ((6, 2 * density.PROJECTED), np.float16)

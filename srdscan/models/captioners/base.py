@@ -51,7 +51,11 @@ class Description:
 
 
 class Encoding(Protocol):
-    """A batch of encoded images. What it holds is the captioner's own business, but for the features."""
+    """A batch of encoded images. What it holds is the captioner's own business, but for the features.
+
+    It may offer `take(rows)`, a batch of chosen images, in the order of rows, which may repeat. Without it, images with
+    several captions are asked about them in rounds.
+    """
 
     features: Floats
     """(B, F) float32: one vector an image, for nearest-neighbour signals."""

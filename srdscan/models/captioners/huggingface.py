@@ -47,6 +47,13 @@ class ImageEncoding:
     def __len__(self) -> int:
         return len(self.memory)
 
+    def take(self, rows: Sequence[int]) -> "ImageEncoding":
+        """Some of the images, in the given order; one may come several times."""
+        place = torch.tensor(rows, device=self.memory.device)
+        extra = {name: tensor[place] for name, tensor in self.extra.items()}
+        projected = {name: tensor[place] for name, tensor in self.projected.items()}
+        return ImageEncoding(self.memory[place], self.features[list(rows)], extra, projected)
+
 
 @dataclass
 class Parts:
