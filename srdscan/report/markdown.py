@@ -143,7 +143,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
         lines = [
             f"## srdscan: {_BADGES[report.verdict]}",
             "",
-            f"**{report.headline}**",
+            f"**{_cell(report.headline, 600)}**",
             "",
             *([_cell(report.misfit, 600), ""] if report.misfit else []),
             *_counts(report),

@@ -18,6 +18,7 @@ from srdscan.findings.finding import Finding
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.sources.base import Irregular, Leftover
+from srdscan.text.hidden import shorten, visible
 
 __all__ = [
     "SCHEMA",
@@ -202,7 +203,10 @@ class Report:
     def _unread(self) -> str:
         """What was not read, in parentheses, by reason; empty if that is nothing."""
         counts = self.counts
-        reasons = ", ".join(f"{number:,} {reason.replace('_', ' ')}" for reason, number in self.irregular.items())
+        reasons = ", ".join(
+            f"{number:,} {shorten(visible(reason[:41].replace('_', ' ')), 40)}"
+            for reason, number in list(self.irregular.items())[:8]
+        )
         parts = [f"{counts.unaudited:,} of {counts.read:,} samples: {reasons}"] if counts.unaudited else []
         if counts.damaged_shards:
             parts.append(f"{counts.damaged_shards:,} of {counts.shards:,} shards damaged")

@@ -23,8 +23,13 @@ def names_below_root(locations: Sequence[str]) -> list[str]:
     paths = [_posix(location) for location in locations]
     if len({posixpath.dirname(path) for path in paths}) <= 1:
         return [posixpath.basename(path) for path in paths]
-    common = len(posixpath.commonpath([posixpath.dirname(path) for path in paths]).rstrip("/")) + 1
-    return [path[common:] for path in paths]
+    folders = [posixpath.dirname(path).split("/") for path in paths]
+    common = 0
+    for parts in zip(*folders, strict=False):
+        if len({*parts}) > 1:
+            break
+        common += 1
+    return ["/".join(path.split("/")[common:]) for path in paths]
 
 
 def natural(path: str) -> tuple[list[tuple[int, str]], str]:

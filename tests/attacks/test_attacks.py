@@ -173,7 +173,7 @@ def test_text_and_json_tell_the_same(tmp_path: Path) -> None:
     }
     after = planted(tmp_path, members, target="insert", seed=2)
     document = json.loads(after["x.json"])
-    assert document["captions"][0] == after["x.txt"].decode()
+    assert document["captions"][0] == after["x.txt"].decode().rstrip("\n")
     assert all("banana" in caption for caption in document["captions"])
     assert {name: document[name] for name in FACTS} == FACTS
 

@@ -105,7 +105,9 @@ def test_an_encoding_that_cannot_be_taken_apart_gives_the_same_scores(models: Mo
     images = [scenes.make(4, index)[0] for index in range(3)]
     encoding = models.reference.encode(images)
     texts, places = ["a red star", "a dog", "a green cup", "two stars"], np.array([0, 0, 0, 2])
-    one_by_one = [models.reference.score(models.reference.encode([images[n]]), [t])[0] for n, t in zip(places, texts)]
+    one_by_one = [
+        models.reference.score(models.reference.encode([images[n]]), [t])[0] for n, t in zip(places, texts, strict=True)
+    ]
     for given in (
         score_each(models.reference, Whole(encoding), places, texts),
         score_each(models.reference, encoding, places, texts),
@@ -118,7 +120,7 @@ class Whole:
     """An encoding without `take`."""
 
     def __init__(self, encoding: Any) -> None:
-        self.memory, self.features, self.extra = encoding.memory, encoding.features, encoding.extra
+        self.memory, self.features, self.extra, self.projected = encoding.memory, encoding.features, encoding.extra, {}
 
     def __len__(self) -> int:
         return len(self.features)

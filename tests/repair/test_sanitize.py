@@ -188,7 +188,7 @@ def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
 
 
 def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path) -> None:
-    """Poison in the last of three captions of a list, in a .json beside a clean .txt, and in the last line of a .txt."""
+    """Poison in the last of a list of captions, in a .json beside a clean .txt, and in the last line of a .txt."""
     entries: list[tuple[str, bytes]] = []
     poisoned, honest = {3, 17, 40, 61, 80, 101}, {}
     for index in range(120):

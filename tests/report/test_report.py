@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from srdscan.report import escape, html, markdown, pictures, schema
+from srdscan.text import hidden
 
 BIDI = "\u202e"
 HOSTILE = [
@@ -146,7 +147,7 @@ def pixels(jpeg: bytes) -> np.ndarray:
 
 def test_json_holds_every_field_and_the_flagged_rate() -> None:
     document = json.loads(schema.to_json(make_report()))
-    assert document["schema"] == "srdscan-report/1"
+    assert document["schema"] == "srdscan-report/2"
     assert set(document) == {field.name for field in dataclasses.fields(schema.Report)}
     assert document["counts"] == dataclasses.asdict(COUNTS) | {"flagged_rate": 14 / 256}
     assert document["gate"] == {"fail_on": "flagged", "fdr": 0.05, "threshold": 0.0004}
@@ -203,16 +204,16 @@ def test_the_headline_says_the_verdict_in_plain_words(verdict: Any, flagged: int
 
 
 def test_visible_spells_out_what_does_not_show() -> None:
-    assert escape.visible("plain café 猫 🐈") == "plain café 猫 🐈"
-    assert escape.visible("\x00\t\n\x1b\x7f") == "␀␉␊␛␡"
-    assert escape.visible(f"{BIDI}\u200b\u00a0\ufe0f\u3164\udcff\U000e0041\u2028") == (
+    assert hidden.visible("plain café 猫 🐈") == "plain café 猫 🐈"
+    assert hidden.visible("\x00\t\n\x1b\x7f") == "␀␉␊␛␡"
+    assert hidden.visible(f"{BIDI}\u200b\u00a0\ufe0f\u3164\udcff\U000e0041\u2028") == (
         "<U+202E><U+200B><U+00A0><U+FE0F><U+3164><U+DCFF><U+E0041><U+2028>"
     )
 
 
 def test_visible_text_is_printable_and_encodable() -> None:
     for code in (*range(0x300), *range(0x2000, 0x2100), *range(0xD800, 0xE010), *range(0xE0000, 0xE0200)):
-        shown = escape.visible(chr(code))
+        shown = hidden.visible(chr(code))
         assert shown.isprintable()
         shown.encode("utf-8")
 
@@ -313,7 +314,7 @@ def test_nothing_hostile_reaches_the_page_raw(tmp_path: Path, text: str) -> None
         ("span", ("class", "title")),
     }
     assert "<!--" not in dirty
-    assert not [character for character in dirty if character != "\n" and escape.is_hidden(character)]
+    assert not [character for character in dirty if character != "\n" and hidden.is_hidden(character)]
     assert not re.search(r"[^\w.]49[^\w.;]", dirty.split("</style>", 1)[1]), "captions are not templates"
 
 
@@ -351,10 +352,10 @@ def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_the_page_says_what_was_found(tmp_path: Path) -> None:
     text = page(tmp_path, make_report(), [make_sample()])
-    assert "<h1>14 of 256 samples look poisoned.</h1>" in text
+    assert "<h1>14 of 256 samples look poisoned. Not audited (3 of 259 samples: 3 no caption).</h1>" in text
     assert re.search(r"Samples audited</dt><dd>256 <small>of 259 read", text)
     assert re.search(r"Flagged</dt><dd>14 <small>5\.5 %", text)
-    assert "Showing the 1 most suspicious of 14; all are in samples.parquet." in text
+    assert "Showing the 1 most suspicious of 14 pairs; all are in samples.parquet." in text
     assert "p = 4.2 × 10⁻⁷" in text
     assert "no minority to tell apart" in text
     assert "14 samples</b>" in text
@@ -453,16 +454,18 @@ def test_nothing_hostile_reaches_the_summary_raw(text: str) -> None:
     assert "](" not in summary
     assert "@octocat" not in summary
     assert "://" not in summary
-    assert not [character for character in summary if character not in "\n\ufe0f" and escape.is_hidden(character)]
+    assert not [character for character in summary if character not in "\n\ufe0f" and hidden.is_hidden(character)]
     rows = [line for line in summary.splitlines() if line.startswith("| <code>")]
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3, 6, 7}, "as many cells as the heads have"
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3, 6, 8}, "as many cells as the heads have"
     assert all(line.startswith(("#", "|", "**", "Showing")) or not line for line in summary.splitlines())
 
 
 def test_the_summary_says_what_was_found() -> None:
     summary = markdown.to_markdown(make_report(), [make_sample()] * 14)
-    assert summary.startswith("## srdscan: ❌ FAIL\n\n**14 of 256 samples look poisoned.**\n")
-    assert "| 256 | **14** | 5.47% | 3 | 2 | 0 |" in summary
+    assert summary.startswith(
+        "## srdscan: ❌ FAIL\n\n**14 of 256 samples look poisoned. Not audited (3 of 259 samples: 3 no caption).**\n"
+    )
+    assert "| 256 | 256 pairs | **14** | 5.47% | 3 | 2 | 0 |" in summary
     assert "| <code>a banana</code> | captioner's output | 14 | 1 | 9.4 |" in summary
     assert "| no caption | 3 |" in summary
     assert "Showing" not in summary
@@ -470,7 +473,7 @@ def test_the_summary_says_what_was_found() -> None:
 
 
 def test_the_summary_shows_the_first_twenty() -> None:
-    counts = dataclasses.replace(COUNTS, flagged=40)
+    counts = dataclasses.replace(COUNTS, flagged=40, flagged_pairs=40)
     summary = markdown.to_markdown(make_report(counts=counts), [make_sample(key=f"{i:04d}") for i in range(40)])
     assert "<code>0019</code>" in summary
     assert "<code>0020</code>" not in summary
