@@ -150,7 +150,7 @@ def test_json_holds_every_field_and_the_flagged_rate() -> None:
     assert document["schema"] == "srdscan-report/2"
     assert set(document) == {field.name for field in dataclasses.fields(schema.Report)}
     assert document["counts"] == dataclasses.asdict(COUNTS) | {"flagged_rate": 14 / 256}
-    assert document["gate"] == {"fail_on": "flagged", "fdr": 0.05, "threshold": 0.0004}
+    assert document["gate"] == {"fail_on": "flagged", "fdr": 0.05, "threshold": 0.0004, "max_unaudited": 0.01}
     assert document["config"] == {"fdr": 0.05, "shards": ["a-{000000..000001}.tar"], "out": "runs/1"}
     assert document["shards"][1]["problem"] is None
     assert document["targets"][0]["term"] == "a banana"
@@ -462,9 +462,8 @@ def test_nothing_hostile_reaches_the_summary_raw(text: str) -> None:
 
 def test_the_summary_says_what_was_found() -> None:
     summary = markdown.to_markdown(make_report(), [make_sample()] * 14)
-    assert summary.startswith(
-        "## srdscan: ❌ FAIL\n\n**14 of 256 samples look poisoned. Not audited (3 of 259 samples: 3 no caption).**\n"
-    )
+    headline = r"14 of 256 samples look poisoned. Not audited \(3 of 259 samples: 3 no caption\)."
+    assert summary.startswith(f"## srdscan: ❌ FAIL\n\n**{headline}**\n")
     assert "| 256 | 256 pairs | **14** | 5.47% | 3 | 2 | 0 |" in summary
     assert "| <code>a banana</code> | captioner's output | 14 | 1 | 9.4 |" in summary
     assert "| no caption | 3 |" in summary
