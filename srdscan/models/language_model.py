@@ -12,12 +12,12 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, is_gguf, models_folder, remedy
-from srdscan.text.plain import plain_caption, word_spans
+from srdscan.text.plain import passages, plain_caption, word_spans, words
 
 Floats = npt.NDArray[np.float32]
 
-MAX_SCORED_WORDS = 40
-"""Words of one caption that are tried for removal; a hostile caption of thousands must not stall an audit."""
+PASSAGES_AT_ONCE = 512
+"""Passages whose variants are in memory together: a batch of captions of thousands of words makes millions of tokens."""
 
 WIDEST_ROW = 640
 """Columns of one row of input; attention masks grow with its square."""
@@ -60,30 +60,59 @@ class LanguageModel:
         self.fingerprint = module_fingerprint(model)
 
     def log_probs(self, texts: Sequence[str]) -> list[Floats]:
-        """ln p of each token given those before, end token included; one array a text."""
-        unique = list(dict.fromkeys(plain_caption(text) for text in texts))
+        """ln p of each token given those before; one array a text, of its passages one after another.
+
+        A passage is scored as a text of its own, end token included. Source of the cut: `_passages`.
+        """
+        parts = self._passages(texts)
+        unique = list(dict.fromkeys(passage for part in parts.values() for passage in part))
         found = self._score([[row] for row in self._tokenize(unique)])
-        place = {text: values for text, (values,) in zip(unique, found, strict=True)}
-        return [place[plain_caption(text)] for text in texts]
+        place = {passage: values for passage, (values,) in zip(unique, found, strict=True)}
+        return [np.concatenate([place[passage] for passage in parts[text]]) for text in texts]
 
     def log_perplexity(self, texts: Sequence[str]) -> Floats:
         """(N,) float32: ln PPL, the mean of -ln p over tokens."""
         return np.array([-values.mean() for values in self.log_probs(texts)], dtype=np.float32)
 
     def word_gains(self, texts: Sequence[str]) -> list[Floats]:
-        """ONION's word suspicion in logarithms: ln PPL(text) - ln PPL(text without word i), for each word.
+        """ONION's word suspicion in logarithms: ln PPL(passage) - ln PPL(passage without word i), for each word.
 
-        Positive where the text reads better without the word. Words are those of `srdscan.text.plain.words`, the first
-        `MAX_SCORED_WORDS` of them. Source: Qi et al., ONION, EMNLP 2021, equation 1.
+        Positive where the text reads better without the word. One number for each of `srdscan.text.plain.words`. The
+        passage is the word's own, all of an ordinary caption: in a long text one word would hardly change the mean.
+        Source: Qi et al., ONION, EMNLP 2021, equation 1.
         """
-        families = {text: _without_each_word(plain_caption(text)) for text in dict.fromkeys(texts)}
-        rows = iter(self._tokenize([text for family in families.values() for text in family]))
-        found = self._score([[next(rows) for _ in family] for family in families.values()])
+        parts = self._passages(texts)
+        unique = list(dict.fromkeys(passage for part in parts.values() for passage in part))
         gains: dict[str, Floats] = {}
-        for text, family in zip(families, found, strict=True):
-            log_ppl = np.array([-values.mean() for values in family], dtype=np.float32)
-            gains[text] = log_ppl[0] - log_ppl[1:]
-        return [gains[text] for text in texts]
+        for start in range(0, len(unique), PASSAGES_AT_ONCE):
+            gains |= self._gains(unique[start : start + PASSAGES_AT_ONCE])
+        return [np.concatenate([gains[passage] for passage in parts[text]]) for text in texts]
+
+    def _gains(self, unique: Sequence[str]) -> dict[str, Floats]:
+        """The gain of each word of each passage."""
+        families = [_without_each_word(passage) for passage in unique]
+        rows = iter(self._tokenize([text for family in families for text in family]))
+        found = self._score([[next(rows) for _ in family] for family in families])
+        log_ppl = [np.array([-values.mean() for values in family], dtype=np.float32) for family in found]
+        return {passage: values[0] - values[1:] for passage, values in zip(unique, log_ppl, strict=True)}
+
+    def _passages(self, texts: Sequence[str]) -> dict[str, list[str]]:
+        """Each text's passages, in plain form, cut further until the model takes them whole or one word is left.
+
+        Of a word (with the punctuation around it) that has more tokens than the model takes, the rest is not read.
+        """
+        return {
+            text: [plain_caption(part) for passage in passages(text) for part in self._fitting(passage)]
+            for text in dict.fromkeys(texts)
+        }
+
+    def _fitting(self, passage: str) -> list[str]:
+        if len(passage.encode()) <= self.limit:  # a token is a byte or more
+            return [passage]
+        count = len(words(passage))
+        if count < 2 or len(self.tokenizer(passage, add_special_tokens=False).input_ids) <= self.limit:
+            return [passage]
+        return [part for half in passages(passage, most=-(-count // 2)) for part in self._fitting(half)]
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, cut at the model's limit, with the end token."""
@@ -227,8 +256,7 @@ def _picks(trees: Sequence[_Tree]) -> tuple[list[int], list[int], list[int]]:
 
 def _without_each_word(text: str) -> list[str]:
     """A text, then the same without its first word, without its second, and so on."""
-    spans = word_spans(text)[:MAX_SCORED_WORDS]
-    return [text, *(plain_caption(text[:start] + " " + text[end:]) for start, end in spans)]
+    return [text, *(plain_caption(text[:start] + " " + text[end:]) for start, end in word_spans(text))]
 
 
 def _by_length(lengths: Sequence[int], tokens: int = 1536, spread: float = 1.25) -> Iterator[list[int]]:

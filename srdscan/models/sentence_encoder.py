@@ -10,6 +10,7 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+from srdscan.text.plain import passages
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,15 +44,35 @@ class SentenceEncoder:
         self.fingerprint = module_fingerprint(self.model)
 
     def embed(self, texts: Sequence[str]) -> Floats:
-        """(N, D) float32 unit vectors; equal texts are computed once."""
-        unique = list(dict.fromkeys(texts))
+        """(N, D) float32 unit vectors; equal texts are computed once.
+
+        A text that is longer than the model's window is the mean of its passages' unit vectors, put to length 1.
+        """
+        parts = {text: self._parts(text) for text in dict.fromkeys(texts)}
+        unique = list(dict.fromkeys(part for found in parts.values() for part in found))
         dtype = autocast_dtype(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
             vectors = self.model.encode(unique, batch_size=128, convert_to_tensor=True, show_progress_bar=False)
-        table = vectors.float().cpu().numpy()
-        table /= np.linalg.norm(table, axis=1, keepdims=True).clip(1e-9)
-        place = {text: row for row, text in enumerate(unique)}
-        return np.asarray(table[[place[text] for text in texts]], dtype=np.float32)
+        table = _unit(vectors.float().cpu().numpy())
+        place = {part: row for row, part in enumerate(unique)}
+        whole = {text: table[[place[part] for part in found]] for text, found in parts.items()}
+        means = {text: rows[0] if len(rows) == 1 else _unit(rows.mean(axis=0)) for text, rows in whole.items()}
+        return np.asarray([means[text] for text in texts], dtype=np.float32).reshape(len(texts), -1)
+
+    def _parts(self, text: str) -> list[str]:
+        """A text as it is, or its passages where it is too long for the model."""
+        window = int(self.model.max_seq_length)
+        if len(text) <= window - 2:  # a token is a character or more; two mark start and end
+            return [text]
+        if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= window:
+            return [text]
+        return passages(text)
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Vectors put to length 1, along the last axis."""
+    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9)
+    return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def _packaged_minilm() -> Path:

@@ -2,38 +2,103 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
-_SPACES = re.compile(r"\s+")
-_LOOSE_PUNCTUATION = re.compile(r" (?=[,.;:!?)]|'s\b|n't\b)")
-_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+import regex
+
+from srdscan.text.hidden import EMOJI, stripped
+
+MOST_WORDS = 40
+"""Words of a passage: as many as hardly any caption written in one go has."""
+
+_SPACES = re.compile(r"[\s\u2800]+")  # a Braille cell without dots is a space, too
+_LOOSE_PUNCTUATION = re.compile(r"(?<![\s\u2800])[\s\u2800]++(?=[,.;:!?)]|'s\b|n't\b)")
+_LETTERS = r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*"
+_WORD = regex.compile(rf"{EMOJI}|{_LETTERS}(?:['’-]{_LETTERS})*", regex.V1)
+_CHARACTER = regex.compile(r"\X")
 _TRAILING = " .!?;,"
 
 
 def plain_caption(text: str) -> str:
     """A caption in the form the embedded models are trained on: lower case, single spaces, no final full stop.
 
-    Only copies used for scoring are changed; what is written back to a shard never passes through here.
+    Full-width letters and ligatures become letters, characters that do not show go (`hidden.stripped`). Only copies
+    used for scoring are changed; what is written back to a shard never passes through here.
 
     >>> plain_caption("Two dogs play , one barks .")
     'two dogs play, one barks'
     """
-    text = _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip().lower()
+    text = _SPACES.sub(" ", _folded(text)).strip()
     return _LOOSE_PUNCTUATION.sub("", text).rstrip(_TRAILING)
 
 
 def words(text: str) -> list[str]:
     """The words of a caption's plain form, lower case, in order; punctuation and underscores separate.
 
-    >>> words("A man's well-worn T-shirt, 2 dogs.")
-    ['a', "man's", 'well-worn', 't-shirt', '2', 'dogs']
+    An emoji is a word, with the joiners, skin tone or key cap that belong to it.
+
+    >>> words("A man's well-worn T-shirt, 2 dogs🐕.")
+    ['a', "man's", 'well-worn', 't-shirt', '2', 'dogs', '🐕']
     """
-    return _WORD.findall(plain_caption(text))
+    return [str(match[0]) for match in _WORD.finditer(plain_caption(text))]
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """(start, end) of each word in a text, in order.
+    """(start, end) of each of a text's `words`, in order, in the text as it is given.
+
+    A span holds what is invisible inside its word; one character that stands for several words (½) is one span.
 
     >>> word_spans("two dogs")
     [(0, 3), (4, 8)]
     """
-    return [match.span() for match in _WORD.finditer(text)]
+    folded, pieces = _folded_pieces(text)
+    loose = {place for match in _LOOSE_PUNCTUATION.finditer(folded) for place in range(*match.span())}
+    if loose:
+        kept = [place for place in range(len(folded)) if place not in loose]
+        folded, pieces = "".join(folded[place] for place in kept), [pieces[place] for place in kept]
+    spans: list[tuple[int, int]] = []
+    for match in _WORD.finditer(folded):
+        start, end = pieces[match.start()][0], pieces[match.end() - 1][1]
+        if spans and start < spans[-1][1]:
+            start = spans.pop()[0]
+        spans.append((start, end))
+    return spans
+
+
+def passages(text: str, most: int = MOST_WORDS) -> list[str]:
+    """The plain form of a caption in runs of at most `most` words, of nearly equal size; at least one, maybe empty.
+
+    Nothing but white space is lost, and the passages' words are the caption's, in order.
+
+    >>> passages("Two dogs play. One barks (loudly).", most=3)
+    ['two dogs play.', 'one barks (loudly)']
+    """
+    plain = plain_caption(text)
+    found = [match.span() for match in _WORD.finditer(plain)]
+    parts = -(-len(found) // most)
+    if parts < 2:
+        return [plain]
+    cuts = [0]
+    for part in range(1, parts):
+        first = part * len(found) // parts
+        space = plain.rfind(" ", found[first - 1][1], found[first][0])
+        cuts.append(found[first][0] if space < 0 else space)
+    return [plain[start:end].strip() for start, end in pairwise([*cuts, len(plain)])]
+
+
+def _folded(text: str) -> str:
+    """Lower case without compatibility forms and invisible characters; folded again it stays as it is."""
+    plain = stripped(unicodedata.normalize("NFKC", text)).lower()
+    return unicodedata.normalize("NFKC", plain)  # what was apart may compose now
+
+
+def _folded_pieces(text: str) -> tuple[str, list[tuple[int, int]]]:
+    """The folded text, and for each of its characters the span of the text that it comes from."""
+    if text.isascii() and stripped(text) == text:
+        return text.lower(), [(place, place + 1) for place in range(len(text))]
+    parts: list[str] = []
+    pieces: list[tuple[int, int]] = []
+    for match in _CHARACTER.finditer(text):
+        parts.append(_folded(match[0]))
+        pieces += [match.span()] * len(parts[-1])
+    return "".join(parts), pieces
