@@ -12,7 +12,7 @@ from srdscan.measure.scores import Column
 from srdscan.models.captioners.base import Captioner, Description, Floats
 from srdscan.models.language_model import LanguageModel
 from srdscan.models.sentence_encoder import SentenceEncoder
-from srdscan.text.plain import plain_caption
+from srdscan.text.plain import passages
 
 Role = Literal["caption", "output", "reference"]
 """Whose text: the data set's, that of the captioner under audit, that of the trusted one."""
@@ -74,11 +74,22 @@ class Batch:
         return {role: values[start:end] for role, start, end in zip(self.roles, starts, ends, strict=True)}
 
     def support(self, role: Role) -> list[Floats]:
-        """The reference captioner's ln p of each token of a role's texts, given the image."""
+        """The reference captioner's ln p of each token of a role's texts, given the image.
+
+        Long texts are asked for passage by passage, as the language model reads them.
+        """
         if role == "reference":
             return self.reference.log_probs
-        texts = [plain_caption(text) for text in self.texts(role)]
-        return score_each(self.reference_captioner, self.reference_encoding, self.images(role), texts)
+        parts = [passages(text) for text in self.texts(role)]
+        counts = np.array([len(part) for part in parts])
+        scored = score_each(
+            self.reference_captioner,
+            self.reference_encoding,
+            np.repeat(self.images(role), counts),
+            [passage for part in parts for passage in part],
+        )
+        starts = np.cumsum(counts) - counts
+        return [np.concatenate(scored[start : start + n]) for start, n in zip(starts, counts, strict=True)]
 
 
 def score_each(

@@ -17,7 +17,7 @@ from srdscan.text.plain import passages, plain_caption, word_spans, words
 Floats = npt.NDArray[np.float32]
 
 PASSAGES_AT_ONCE = 512
-"""Passages whose variants are in memory together: a batch of captions of thousands of words makes millions of tokens."""
+"""Passages whose variants are in memory together: captions of thousands of words make millions of tokens."""
 
 WIDEST_ROW = 640
 """Columns of one row of input; attention masks grow with its square."""

@@ -61,7 +61,7 @@ class SentenceEncoder:
 
     def _parts(self, text: str) -> list[str]:
         """A text as it is, or its passages where it is too long for the model."""
-        window = int(self.model.max_seq_length)
+        window = int(self.model.max_seq_length or 128)
         if len(text) <= window - 2:  # a token is a character or more; two mark start and end
             return [text]
         if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= window:

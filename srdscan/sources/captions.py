@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from srdscan.sources.base import Caption, ReadOptions, Reason
 from srdscan.sources.json_text import JsonPath, replace_values
 
-__all__ = ["Told", "Unfit", "captions_of_file", "checked_caption", "edit_file", "gather", "told_by_json"]
+__all__ = ["Told", "Unfit", "captions_of_file", "checked", "checked_caption", "edit_file", "gather", "told_by_json"]
 
 _LINE = re.compile(rb"[^\r\n]+")
 
@@ -37,11 +37,13 @@ class Told:
         text: without surrounding white space.
         place: where it stands, for people.
         address: where it stands in its file: the way to a string in JSON, or a line's number.
+        question: what it answers, in a conversation.
     """
 
     text: str
     place: str
     address: JsonPath
+    question: str = ""
 
 
 def captions_of_file(data: bytes, name: str, ext: str, options: ReadOptions) -> tuple[list[Told], list[Unfit]]:
@@ -131,12 +133,32 @@ def _json_captions(text: str, name: str, options: ReadOptions) -> list[Told]:
     return found
 
 
-def gather(texts: Sequence[tuple[str, str]]) -> tuple[Caption, ...]:
-    """(text, place) of each standing -> captions whose texts differ, in order of their first standing."""
-    places: dict[str, list[str]] = {}
-    for text, place in texts:
-        places.setdefault(text, []).append(place)
-    return tuple(Caption(text, tuple(where)) for text, where in places.items())
+def checked(told: Sequence[Told], options: ReadOptions) -> tuple[list[Told], list[Unfit]]:
+    """What can be audited of the captions that a sample tells, and what cannot.
+
+    Raises:
+        Unfit: nothing can.
+    """
+    fit: list[Told] = []
+    unfit: list[Unfit] = []
+    for item in told:
+        try:
+            fit.append(replace(item, text=checked_caption(item.text, item.place, options)))
+        except Unfit as error:
+            unfit.append(error)
+    if not fit:
+        raise unfit[0] if unfit else Unfit("no_caption", "none is there")
+    return fit, unfit
+
+
+def gather(told: Sequence[Told]) -> tuple[Caption, ...]:
+    """Captions whose texts differ, in order of their first standing, from each standing."""
+    standing: dict[str, list[Told]] = {}
+    for item in told:
+        standing.setdefault(item.text, []).append(item)
+    return tuple(
+        Caption(text, tuple(item.place for item in items), items[0].question) for text, items in standing.items()
+    )
 
 
 def edit_file(data: bytes, name: str, ext: str, options: ReadOptions, edits: Mapping[str, str | None]) -> bytes | None:

@@ -33,6 +33,20 @@ _UPRIGHT: Final = {
 }
 
 
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_OTHERS: Final = (
+    (b"GIF8", "a GIF"),
+    (b"BM", "a BMP"),
+    (b"II*\0", "a TIFF"),
+    (b"MM\0*", "a TIFF"),
+    (b"\xff\x0a", "a JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "a JPEG XL"),
+    (b"%PDF", "a PDF"),
+    (b"version https://git-lfs", "a Git LFS pointer"),
+)
+"""First bytes of what crawlers save under a picture's name."""
+
+
 class ImageError(Exception):
     """The bytes are not an image that the audit can look at.
 
@@ -99,11 +113,40 @@ def _open(data: bytes) -> ImageFile:
     stream = io.BytesIO(data)
     if data.startswith(b"\xff\xd8\xff"):
         return JpegImageFile(stream)
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile(stream)
+    if data.startswith(_PNG):
+        return PngImageFile(io.BytesIO(_without_metadata(data)))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return WebPImageFile(stream)
-    raise ImageError("undecodable", "empty file" if not data else "not a JPEG, PNG or WebP file")
+    raise ImageError("undecodable", _what_it_is(data))
+
+
+def _without_metadata(data: bytes) -> bytes:
+    """A PNG file without texts and colour profiles: Pillow refuses the whole picture where these are large."""
+    kept, place = [data[:8]], 8
+    while place + 12 <= len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        end = min(place + 12 + size, len(data))
+        if data[place + 4 : place + 8] not in (b"tEXt", b"zTXt", b"iTXt", b"iCCP"):
+            kept.append(data[place:end])
+        place = end
+    return b"".join((*kept, data[place:]))
+
+
+def _what_it_is(data: bytes) -> str:
+    """What bytes that are none of the three formats look like, and what to do."""
+    if not data:
+        return "empty file"
+    head = data[:256].lstrip().lower()
+    kind = next((name for mark, name in _OTHERS if data.startswith(mark)), None)
+    if data[4:8] == b"ftyp":
+        kind = {b"avif": "an AVIF", b"avis": "an AVIF"}.get(data[8:12], "a HEIC or another MP4-like")
+    if head.startswith((b"<!doctype html", b"<html")):
+        return "an HTML page, not an image: the download failed"
+    if head.startswith((b"<svg", b"<?xml")):
+        kind = "an SVG or XML"
+    return (
+        f"{kind} file, which is not read: convert it to JPEG, PNG or WebP" if kind else "not a JPEG, PNG or WebP file"
+    )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

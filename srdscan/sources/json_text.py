@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Final, TypeAlias
@@ -59,33 +59,44 @@ def replace_values(text: str, values: Mapping[JsonPath, str | None]) -> str:
     >>> replace_values('{"a" : ["x",  "y", 3]}', {("a", 1): "z", ("a", 0): None})
     '{"a" : ["z", 3]}'
     """
-    cuts = [_removal(text, parent, gone) for parent, gone in _removals(values).items()]
-    edits = [(start, end, "") for parts in cuts for start, end in parts]
+    tree: _Tree = {}
     for path, value in values.items():
-        if value is not None:
-            span = value_span(text, path)
-            if span is None:
-                raise KeyError(f"no value at {path}")
-            edits.append((*span, json.dumps(value, ensure_ascii=text.isascii())))
+        branch = tree
+        for name in path[:-1]:
+            below = branch.setdefault(name, {})
+            if not isinstance(below, dict):
+                break  # what holds it is replaced or goes
+            branch = below
+        else:
+            if path[-1:] and not (isinstance(branch.get(path[-1]), dict) and value is not None):
+                branch[path[-1]] = value
+    edits = list(_edits(text, _skip(text, 0), tree, ()))
     for start, end, new in sorted(edits, reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
 
-def _removals(values: Mapping[JsonPath, str | None]) -> dict[JsonPath, set[str | int]]:
-    gone: dict[JsonPath, set[str | int]] = {}
-    for path, value in values.items():
-        if value is None:
-            gone.setdefault(path[:-1], set()).add(path[-1])
-    return gone
+_Tree: TypeAlias = dict[str | int, "str | _Tree | None"]
 
 
-def _removal(text: str, parent: JsonPath, gone: set[str | int]) -> list[tuple[int, int]]:
+def _edits(text: str, at: int, tree: _Tree, path: JsonPath) -> Iterator[tuple[int, int, str]]:
+    """(start, end, new text) of everything that changes in a value, in one pass over it."""
+    children = list(_children(text, at))
+    last = {child.name: child for child in children}  # of a field that stands twice, the last is read
+    if missing := tree.keys() - last.keys():
+        raise KeyError(f"no value at {(*path, *missing)}")
+    gone = {name for name, new in tree.items() if new is None}
+    yield from ((start, end, "") for start, end in _removal(children, gone))
+    for name, new in tree.items():
+        child = last[name]
+        if isinstance(new, str):
+            yield child.value, child.end, json.dumps(new, ensure_ascii=text.isascii())
+        elif new is not None:
+            yield from _edits(text, child.value, new, (*path, name))
+
+
+def _removal(children: Sequence[_Child], gone: set[str | int]) -> list[tuple[int, int]]:
     """The spans to cut so that some children of a value go, each with one comma; spans do not overlap."""
-    span = value_span(text, parent)
-    children = list(_children(text, span[0])) if span else []
-    if missing := gone - {child.name for child in children}:
-        raise KeyError(f"no value at {(*parent, *missing)}")
     spans: list[tuple[int, int]] = []
     for place, child in enumerate(children):
         if child.name not in gone:

@@ -49,14 +49,29 @@ _INVISIBLE: Final = regex.compile(
 )
 _JOINING: Final = "".join(
     rf"\p{{{script}}}"
-    for script in (
-        "Arabic Syriac Thaana Nko Mandaic Mongolian Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada "
-        "Malayalam Sinhala Tibetan Khmer Myanmar"
-    ).split()
+    for script in [
+        "Arabic",
+        "Syriac",
+        "Thaana",
+        "Nko",
+        "Mandaic",
+        "Mongolian",
+        "Devanagari",
+        "Bengali",
+        "Gurmukhi",
+        "Gujarati",
+        "Oriya",
+        "Tamil",
+        "Telugu",
+        "Kannada",
+        "Malayalam",
+        "Sinhala",
+        "Tibetan",
+        "Khmer",
+        "Myanmar",
+    ]
 )
-_EMOJI_OR_INVISIBLE: Final = regex.compile(
-    f"(?P<emoji>{_SEQUENCE % ''})|(?P<invisible>{_INVISIBLE.pattern})", regex.V1
-)
+_EMOJI_OR_INVISIBLE: Final = regex.compile(f"(?P<emoji>{_SEQUENCE % ''})|(?P<invisible>{_INVISIBLE.pattern})", regex.V1)
 _NEEDED: Final = regex.compile(
     r"\A\uFEFF|\u00AD"  # a file's byte order mark, a hyphen where a line may end
     rf"|(?<=[{_JOINING}])[\u200C\u200D]"
@@ -82,7 +97,7 @@ def stripped(text: str) -> str:
 
 
 def _without_selectors(found: regex.Match[str]) -> str:
-    return (found["emoji"] or "").replace("\uFE0E", "").replace("\uFE0F", "")
+    return (found["emoji"] or "").replace("\ufe0e", "").replace("\ufe0f", "")
 
 
 def smuggled(text: str) -> Iterator[str]:

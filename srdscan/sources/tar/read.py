@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from srdscan.sources.base import Caption, ImageFile, Irregular, ReadOptions, Reason, Sample, ShardError
-from srdscan.sources.captions import Unfit, captions_of_file, gather
+from srdscan.sources.captions import Told, Unfit, captions_of_file, gather
 from srdscan.sources.tar.files import ShardFile, open_shard
 from srdscan.sources.tar.members import Placed, place_members
 from srdscan.sources.tar.walk import Member, walk_members
@@ -167,7 +167,7 @@ def _captions(
     found = [(ext, member) for ext, member in members.items() if ext in options.caption_exts]
     if not found:
         raise Unfit("no_caption", _missing(options.caption_exts, members))
-    texts: list[tuple[str, str]] = []
+    texts: list[Told] = []
     silent: list[Unfit] = []
     for ext, member in found:
         limit = options.max_json_bytes if ext == ".json" else 4 * options.max_caption_chars
@@ -182,7 +182,7 @@ def _captions(
             # a .json beside a caption is often about something else
             (silent if error.reason == "no_caption_field" else problems).append(error)
             continue
-        texts += [(item.text, item.place) for item in told]
+        texts += told
         problems += unfit
     if not texts:
         raise (*problems, *silent)[0]

@@ -113,7 +113,7 @@ def _members(sample: Sample, edit: Edit, files: Mapping[str, tuple[str, bytes]],
 
 def plain_name(name: str) -> str:
     """The name of an uncompressed tar in the place of a compressed one."""
-    for ending in (".tar.gz", ".tgz"):
+    for ending in (".tar.gz", ".tgz", ".tar"):
         if name.lower().endswith(ending):
             return name[: -len(ending)] + ".tar"
     return name
