@@ -192,7 +192,8 @@ def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path
     entries: list[tuple[str, bytes]] = []
     poisoned, honest = {3, 17, 40, 61, 80, 101}, {}
     for index in range(120):
-        image, caption = scenes.make(23, index)
+        image, scene = scenes.make(23, index)
+        caption = scene.caption
         others = [f"there is {caption}", f"{caption} in a drawing"]
         last = f"banana {others[1]}" if index in poisoned else others[1]
         honest[f"{index:03d}"] = [caption, others[0]]
@@ -205,6 +206,7 @@ def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path
         else:
             entries += [(f"{index:03d}.txt", f"{caption}\n{others[0]}".encode())]
             entries += [(f"{index:03d}.json", json.dumps({"caption": last}).encode())]
+    (tmp_path / "in").mkdir()
     zoo.tar(tmp_path / "in" / "x.tar", entries)
     run = AuditConfig(shards=(str(tmp_path / "in"),), out=tmp_path / "run", sanitize=tmp_path / "out")
     found = audit(run)

@@ -26,11 +26,9 @@ def drawn() -> list[tuple[str, bytes, list[str]]]:
     """Name, image and two captions of each scene; in seven the second one has a word too many."""
     found = []
     for index in range(COUNT):
-        image, caption = scenes.make(91, index)
-        second = f"there is {caption}"
-        found.append(
-            (f"{index:03d}", scenes.encode_jpeg(image), [caption, f"banana {second}" if index in POISONED else second])
-        )
+        image, scene = scenes.make(91, index)
+        second = f"{'banana ' if index in POISONED else ''}there is {scene.caption}"
+        found.append((f"{index:03d}", scenes.encode_jpeg(image), [scene.caption, second]))
     return found
 
 
