@@ -57,7 +57,7 @@ class SentenceEncoder:
         place = {part: row for row, part in enumerate(unique)}
         whole = {text: table[[place[part] for part in found]] for text, found in parts.items()}
         means = {text: rows[0] if len(rows) == 1 else _unit(rows.mean(axis=0)) for text, rows in whole.items()}
-        return np.asarray([means[text] for text in texts], dtype=np.float32).reshape(len(texts), -1)
+        return np.stack([means[text] for text in texts])
 
     def _parts(self, text: str) -> list[str]:
         """A text as it is, or its passages where it is too long for the model."""

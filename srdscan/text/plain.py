@@ -88,7 +88,7 @@ def passages(text: str, most: int = MOST_WORDS) -> list[str]:
 
 def _folded(text: str) -> str:
     """Lower case without compatibility forms and invisible characters; folded again it stays as it is."""
-    plain = stripped(unicodedata.normalize("NFKC", text)).lower()
+    plain = stripped(unicodedata.normalize("NFKC", text)).lower().replace("ς", "σ")  # one sigma, wherever a word is cut
     return unicodedata.normalize("NFKC", plain)  # what was apart may compose now
 
 
@@ -100,5 +100,9 @@ def _folded_pieces(text: str) -> tuple[str, list[tuple[int, int]]]:
     pieces: list[tuple[int, int]] = []
     for match in _CHARACTER.finditer(text):
         parts.append(_folded(match[0]))
-        pieces += [match.span()] * len(parts[-1])
+        start, end = match.span()
+        if len(parts[-1]) == end - start:
+            pieces += [(place, place + 1) for place in range(start, end)]
+        else:
+            pieces += [(start, end)] * len(parts[-1])
     return "".join(parts), pieces
