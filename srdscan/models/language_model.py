@@ -12,6 +12,7 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, is_gguf, models_folder, remedy
+from srdscan.models.whole import load_tokenizer, load_whole
 from srdscan.text.plain import passages, plain_caption, word_spans, words
 
 Floats = npt.NDArray[np.float32]
@@ -38,15 +39,13 @@ class LanguageModel:
     """
 
     def __init__(self, spec: str = "embedded", device: str = "cpu") -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         path = str(models_folder() / "language-model") if spec == "embedded" else spec
         folder, options = _gguf_options(path) if is_gguf(path) else (path, {})
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, use_safetensors=True, **options
-            )
-            self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, **options)
+            model: Any = load_whole(AutoModelForCausalLM, folder, **options)
+            self.tokenizer: Any = load_tokenizer(folder, **options)
         except LOADING_ERRORS as error:
             raise ModelError(f"--language-model {explain(spec, error, path)}") from error
         self.end = self.tokenizer.eos_token_id

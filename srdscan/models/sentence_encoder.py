@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,7 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+from srdscan.models.whole import POOLER, check_vocabulary, load_whole
 from srdscan.text.plain import passages
 
 Floats = npt.NDArray[np.float32]
@@ -36,6 +38,8 @@ class SentenceEncoder:
         path = str(_packaged_minilm()) if spec == "minilm" else spec
         try:
             self.model = SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True})
+            if spec != "minilm":  # whose hash is checked
+                _check_transformer(self.model)
         except LOADING_ERRORS as error:
             raise ModelError(f"--sentence-encoder {explain(spec, error, path)}") from error
         self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
@@ -73,6 +77,22 @@ def _unit(vectors: Floats) -> Floats:
     """Vectors put to length 1, along the last axis."""
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9)
     return np.asarray(vectors / lengths, dtype=np.float32)
+
+
+def _check_transformer(model: Any) -> None:
+    """Loads the transformer within once more, for what sentence-transformers does not tell: was any weight missing?
+
+    Raises:
+        IncompleteModel: it was.
+    """
+    from transformers import PreTrainedTokenizerBase
+
+    inner = getattr(model[0], "auto_model", None)
+    if inner is not None:
+        load_whole(type(inner), inner.name_or_path, spare=POOLER)
+    tokenizer = getattr(model, "tokenizer", None)
+    if isinstance(tokenizer, PreTrainedTokenizerBase):
+        check_vocabulary(tokenizer)
 
 
 def _packaged_minilm() -> Path:

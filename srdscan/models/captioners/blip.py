@@ -8,6 +8,7 @@ import torch
 from transformers import BlipForConditionalGeneration
 
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
+from srdscan.models.whole import load_whole
 
 
 class BlipCaptioner(HuggingFaceCaptioner):
@@ -17,7 +18,7 @@ class BlipCaptioner(HuggingFaceCaptioner):
     """
 
     def load_parts(self, path: str) -> Parts:
-        model = BlipForConditionalGeneration.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+        model = load_whole(BlipForConditionalGeneration, path)
         return take_apart(path, model, model.vision_model)
 
     def _generation_config(self) -> Any:

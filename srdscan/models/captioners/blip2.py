@@ -8,6 +8,7 @@ from transformers import Blip2ForConditionalGeneration
 
 from srdscan.models.captioners.chat import ChatCaptioner
 from srdscan.models.captioners.huggingface import ImageEncoding, Parts, take_apart
+from srdscan.models.whole import load_whole
 
 
 class Blip2Captioner(ChatCaptioner):
@@ -21,11 +22,10 @@ class Blip2Captioner(ChatCaptioner):
     default_prompt: ClassVar[str | None] = None
 
     def load_parts(self, path: str) -> Parts:
-        model = Blip2ForConditionalGeneration.from_pretrained(
+        model = load_whole(
+            Blip2ForConditionalGeneration,
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa", "qformer_config": "eager"},
-            dtype=torch.float32,
-            use_safetensors=True,
         )
         if not model.config.use_decoder_only_language_model:
             raise ValueError("BLIP-2 over an encoder-decoder language model (flan-t5) is not supported")

@@ -9,6 +9,7 @@ from transformers import Florence2ForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
 
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
+from srdscan.models.whole import load_whole
 
 TASKS = {
     "<CAPTION>": "What does the image describe?",
@@ -27,11 +28,10 @@ class Florence2Captioner(HuggingFaceCaptioner):
     default_prompt = "<CAPTION>"
 
     def load_parts(self, path: str) -> Parts:
-        model = Florence2ForConditionalGeneration.from_pretrained(
+        model = load_whole(
+            Florence2ForConditionalGeneration,
             path,
             attn_implementation={"text_config": "eager", "vision_config": "eager"},
-            dtype=torch.float32,
-            use_safetensors=True,
         )
         return take_apart(path, model, model, model.model.language_model)
 

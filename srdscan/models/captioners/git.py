@@ -10,6 +10,7 @@ from transformers import GitForCausalLM
 from transformers.modeling_outputs import BaseModelOutput
 
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, Parts, take_apart
+from srdscan.models.whole import load_whole
 
 
 class Encoded(nn.Module):
@@ -32,7 +33,7 @@ class GitCaptioner(HuggingFaceCaptioner):
         self.model.git.image_encoder = Encoded()
 
     def load_parts(self, path: str) -> Parts:
-        model = GitForCausalLM.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
+        model = load_whole(GitForCausalLM, path)
         return take_apart(path, model, model.git.image_encoder)
 
     def _prefix(self, prompt: str | None) -> list[int]:

@@ -16,11 +16,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from transformers import AutoImageProcessor, AutoTokenizer
+from transformers import AutoImageProcessor
 
 from srdscan.models.captioners.base import AttentionMaps, Description, Floats
 from srdscan.models.captioners.preprocess import Preprocessor
 from srdscan.models.device import autocast_dtype, module_fingerprint
+from srdscan.models.whole import check_normalisation, load_tokenizer
 
 CPU_IMAGES = 4
 """Images that an encoder takes at once on a CPU: as fast as 64, and no activation is large (see `device`)."""
@@ -48,11 +49,14 @@ class ImageEncoding:
         return len(self.memory)
 
     def take(self, rows: Sequence[int]) -> "ImageEncoding":
-        """Some of the images, in the given order; one may come several times."""
-        place = torch.tensor(rows, device=self.memory.device)
-        extra = {name: tensor[place] for name, tensor in self.extra.items()}
-        projected = {name: tensor[place] for name, tensor in self.projected.items()}
-        return ImageEncoding(self.memory[place], self.features[list(rows)], extra, projected)
+        """The chosen images as a batch of their own, in the order given; rows may repeat."""
+        chosen = torch.tensor(list(rows), dtype=torch.long)
+
+        def pick(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+            return {name: tensor[chosen.to(tensor.device)] for name, tensor in tensors.items()}
+
+        memory = self.memory[chosen.to(self.memory.device)]
+        return ImageEncoding(memory, self.features[chosen.numpy()], pick(self.extra), pick(self.projected))
 
 
 @dataclass
@@ -78,13 +82,10 @@ class Parts:
 
 def take_apart(path: str, model: Any, encoder: nn.Module, decoder: Any = None) -> Parts:
     """A model with the tokenizer and the image processor of its folder; torchvision is not needed."""
-    return Parts(
-        model=model,
-        encoder=encoder,
-        decoder=decoder,
-        tokenizer=AutoTokenizer.from_pretrained(path),
-        image_processor=AutoImageProcessor.from_pretrained(path, backend="pil"),
-    )
+    tokenizer = load_tokenizer(path)
+    image_processor = AutoImageProcessor.from_pretrained(path, backend="pil")
+    check_normalisation(image_processor)
+    return Parts(model, encoder, decoder, tokenizer, image_processor)
 
 
 class HuggingFaceCaptioner(ABC):

@@ -10,6 +10,7 @@ from transformers import AutoModelForImageTextToText
 
 from srdscan.models.captioners.chat import ChatCaptioner
 from srdscan.models.captioners.huggingface import Parts, take_apart
+from srdscan.models.whole import load_whole
 
 
 class Idefics3Captioner(ChatCaptioner):
@@ -19,11 +20,10 @@ class Idefics3Captioner(ChatCaptioner):
     """
 
     def load_parts(self, path: str) -> Parts:
-        model = AutoModelForImageTextToText.from_pretrained(
+        model = load_whole(
+            AutoModelForImageTextToText,
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa"},
-            dtype=torch.float32,
-            use_safetensors=True,
         )
         parts = take_apart(path, model, model, model.model.text_model)
         parts.image_processor.do_image_splitting = False

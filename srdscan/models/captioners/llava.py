@@ -8,17 +8,17 @@ from transformers import LlavaForConditionalGeneration
 
 from srdscan.models.captioners.chat import ChatCaptioner
 from srdscan.models.captioners.huggingface import Parts, take_apart
+from srdscan.models.whole import load_whole
 
 
 class LlavaCaptioner(ChatCaptioner):
     """A `LlavaForConditionalGeneration`."""
 
     def load_parts(self, path: str) -> Parts:
-        model = LlavaForConditionalGeneration.from_pretrained(
+        model = load_whole(
+            LlavaForConditionalGeneration,
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa"},
-            dtype=torch.float32,
-            use_safetensors=True,
         )
         return take_apart(path, model, model, model.model.language_model)
 

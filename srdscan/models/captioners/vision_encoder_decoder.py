@@ -11,6 +11,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from srdscan.models.captioners import grid_encoder  # noqa: F401  registers the embedded captioners' encoder
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding, Parts, take_apart
+from srdscan.models.whole import POOLER, load_whole
 
 _EAGER_DECODER = {"encoder": "sdpa", "decoder": "eager"}
 
@@ -39,9 +40,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
             self.model.enc_to_dec_proj = nn.Identity()
 
     def load_parts(self, path: str) -> Parts:
-        model = VisionEncoderDecoderModel.from_pretrained(
-            path, attn_implementation=_EAGER_DECODER, dtype=torch.float32, use_safetensors=True
-        )
+        model = load_whole(VisionEncoderDecoderModel, path, spare=POOLER, attn_implementation=_EAGER_DECODER)
         return take_apart(path, model, model.encoder, model.decoder)
 
     def _prefix(self, prompt: str | None) -> list[int]:
