@@ -13,6 +13,7 @@ from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, substitution
+from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
@@ -107,7 +108,14 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
     report = make_report(
-        _settings(config), examined.records, verdicts, records, sanitized, fit, tuple(examined.source.leftovers)
+        _settings(config),
+        examined.records,
+        verdicts,
+        records,
+        sanitized,
+        fit,
+        tuple(examined.source.leftovers),
+        tuple(hidden_findings(find_hidden(scores.strings("caption")))),
     )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))

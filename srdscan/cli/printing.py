@@ -32,6 +32,8 @@ def print_outcome(outcome: "Outcome") -> None:
             console.print(f"  [yellow]damaged[/] {escape(visible(shard.problem))}")
     if report.targets:
         console.print(_targets(report))
+    for found in report.hidden[:5]:
+        console.print(f"  [yellow]hidden characters[/] {escape(found.term)} in {found.samples:,} captions")
     done = report.sanitized
     if done is not None:
         fates = ", ".join(f"{count:,} {fate}" for fate, count in done.fates.items()) or "nothing to change"

@@ -11,6 +11,7 @@ import numpy as np
 from srdscan.decide.fit import Fit
 from srdscan.decide.verdicts import Verdicts
 from srdscan.findings import ablation, substitution
+from srdscan.findings.finding import Finding
 from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
@@ -52,6 +53,7 @@ def make_report(
     sanitized: Sanitized | None = None,
     fit: tuple[Fit, ...] = (),
     leftovers: tuple[Leftover, ...] = (),
+    hidden: tuple[Finding, ...] = (),
 ) -> Report:
     """The report document."""
     irregular = [item for record in records for item in record.irregular]
@@ -106,6 +108,7 @@ def make_report(
         sanitized=sanitized,
         fit=fit,
         leftovers=leftovers,
+        hidden=hidden,
     )
 
 

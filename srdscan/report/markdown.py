@@ -123,6 +123,14 @@ def _irregular(report: Report, most: int) -> list[str]:
     return [*head, *_table(("reason", "samples"), rows), *_left_out(len(rows), len(reasons), "report.json")]
 
 
+def _hidden(report: Report, most: int) -> list[str]:
+    if not report.hidden:
+        return []
+    rows = [(_code(item.term), f"{item.samples:,}") for item in report.hidden[:most]]
+    head = ["### Hidden characters", "", "Left out of the search; they accuse no sample by themselves.", ""]
+    return [*head, *_table(("character", "captions"), rows), *_left_out(len(rows), len(report.hidden), "report.json")]
+
+
 def _leftovers(report: Report, most: int) -> list[str]:
     if not report.leftovers:
         return []
@@ -150,6 +158,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             *_damaged(report, most),
             *_targets(report, most),
             *_flagged(report, samples, most),
+            *_hidden(report, most),
             *_sanitized(report),
             *_irregular(report, most),
             *_leftovers(report, most),

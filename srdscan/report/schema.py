@@ -136,6 +136,7 @@ class Report:
         sanitized: What was written with `--sanitize`; None without.
         fit: How well the models fit the data; empty for a handful of samples.
         leftovers: Files among the data that were not taken.
+        hidden: Characters in captions that do not show, by kind; they accuse no sample by themselves.
         schema: Name and version of this document.
     """
 
@@ -155,6 +156,7 @@ class Report:
     sanitized: Sanitized | None = None
     fit: tuple[Fit, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
+    hidden: tuple[Finding, ...] = ()
     schema: str = SCHEMA
 
     @property
