@@ -1,15 +1,11 @@
-"""From what the user typed to shards on the local disk: expansion of patterns, download, fingerprint."""
+"""From what the user typed to shards on the local disk: expansion of patterns, fingerprint."""
 
 from __future__ import annotations
 
 import glob
 import hashlib
-import http.client
 import os
 import re
-import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,22 +16,17 @@ from urllib.parse import unquote, urlsplit
 
 import braceexpand
 
-from srdscan.sources.base import ShardError
+from srdscan.sources.base import ShardError, ShardSpecError
+from srdscan.sources.download import fetched
+from srdscan.sources.where import check_scheme, expand_remote, is_http, is_remote, redacted
 
 __all__ = ["ShardFile", "ShardSpecError", "expand_shards", "fingerprint", "open_shard", "shard_name"]
 
 MAX_SHARDS: Final = 1_000_000
 """More than LAION-5B has; a range with a typo in it must not fill the memory."""
-MAX_DOWNLOAD_BYTES: Final = 64 << 30
-"""A server may claim no length and never stop sending."""
 
 _CHUNK: Final = 1 << 20
 _RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
-
-
-class ShardSpecError(ValueError):
-    """What the user typed does not name a set of shards."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +58,7 @@ class ShardFile:
 
 
 def expand_shards(patterns: Sequence[str]) -> list[str]:
-    """Turn folders, globs, brace expansions, paths and http(s) URLs into a list of shards.
+    """Turn folders, globs, brace expansions, paths and URLs into a list of shards.
 
     Patterns keep their order; within a folder or a glob shards are in natural order (`x-2.tar` before
     `x-10.tar`). A shard named twice is listed once.
@@ -80,7 +71,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
 
     Raises:
         ShardSpecError: a pattern matches nothing; a brace expansion names shards that do not exist; a scheme
-            other than http(s), `pipe:` above all; two different shards with one file name.
+            that is not read, `pipe:` above all; two different shards with one file name.
 
     >>> expand_shards(["https://example.org/x-{000000..000002}.tar"])[-1]
     'https://example.org/x-000002.tar'
@@ -88,7 +79,7 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
     found: dict[str, str] = {}  # identity -> as typed
     for pattern in patterns:
         for shard in _expand(pattern):
-            found.setdefault(shard if _is_url(shard) else os.path.abspath(shard), shard)
+            found.setdefault(shard if is_remote(shard) else os.path.abspath(shard), shard)
     if not found:
         raise ShardSpecError("no shards given. Name a folder, a glob, a brace range, a .tar file or a URL.")
     by_name: dict[str, str] = {}
@@ -105,8 +96,9 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
 def shard_name(shard: str | os.PathLike[str]) -> str:
     """The base file name of a path or URL, without the URL's query."""
     text = os.fspath(shard)
-    path = unquote(urlsplit(text).path) if _is_url(text) else os.path.normpath(text)
-    return path.rpartition("/")[2]
+    if is_http(text):
+        text = unquote(urlsplit(text).path)
+    return (text if is_remote(text) else os.path.normpath(text)).rpartition("/")[2]
 
 
 @contextmanager
@@ -114,24 +106,22 @@ def open_shard(shard: str | os.PathLike[str], *, timeout: float = 60.0) -> Itera
     """Bring a shard to the local disk: a path is used where it is, a URL is downloaded to a temporary file.
 
     Args:
-        shard: path or http(s) URL.
-        timeout: seconds without a byte before a download is given up.
+        shard: path or URL.
+        timeout: seconds that a download may stall.
 
     Yields:
         The shard; a downloaded file is gone when the context ends.
 
     Raises:
         ShardError: missing or unreadable file; failed, redirected elsewhere, cut off or endless download.
-        ShardSpecError: a scheme other than http(s).
+        ShardSpecError: a scheme that is not read.
     """
     text = os.fspath(shard)
-    if _is_url(text):
-        with tempfile.NamedTemporaryFile(prefix="srdscan-", suffix=".tar") as file:
-            location = _redacted(text)
-            size, digest = _download(text, location, file, timeout)
-            yield ShardFile(shard_name(text), Path(file.name), size, location, [digest])
+    if is_remote(text):
+        with fetched(text, ".tar", timeout) as (path, size, digest):
+            yield ShardFile(shard_name(text), path, size, redacted(text), [digest])
         return
-    _refuse_scheme(text)
+    check_scheme(text)
     with _readable(Path(text), text) as local:
         size = os.fstat(local.fileno()).st_size
     yield ShardFile(shard_name(text), Path(text), size, text)
@@ -166,10 +156,11 @@ def _expand(pattern: str) -> Iterable[str]:
     shards: list[str] = []
     missing: list[str] = []
     for item in items:
-        if _is_url(item):
-            shards.append(item)
+        if is_remote(item):
+            remote = expand_remote(item)
+            shards.extend([item] if remote == [item] else (url for url in remote if url.endswith(".tar")))
             continue
-        _refuse_scheme(item)
+        check_scheme(item)
         if os.path.isfile(item):
             shards.append(item)
         elif glob.has_magic(item):
@@ -196,26 +187,6 @@ def _natural(path: str) -> tuple[list[tuple[int, str]], str]:
     return [(int(part), "") if i % 2 else (0, part) for i, part in enumerate(parts)], path
 
 
-def _is_url(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
-
-
-def _refuse_scheme(text: str) -> None:
-    """webdataset would run `pipe:` in a shell and hand other schemes to whatever opener is installed."""
-    match = _SCHEME.match(text)
-    if match and (match[1].lower() == "pipe" or not os.path.exists(text)):
-        raise ShardSpecError(
-            f"{text.split('?')[0]}: {match[1]}: is refused, only paths and http(s) URLs are read. "
-            "Download the shard first."
-        )
-
-
-def _redacted(url: str) -> str:
-    """The URL without user, password, query and fragment: they carry secrets, and messages get reported."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 @contextmanager
 def _readable(path: Path, location: str) -> Iterator[IO[bytes]]:
     try:
@@ -228,50 +199,3 @@ def _readable(path: Path, location: str) -> Iterator[IO[bytes]]:
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
             raise ShardError(location, problem, remedy="Check the disk.") from error
-
-
-class _HttpRedirectsOnly(urllib.request.HTTPRedirectHandler):
-    """urllib by itself also follows a redirect to ftp."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if not _is_url(newurl):
-            raise urllib.error.URLError(f"redirected to {urlsplit(newurl).scheme or 'nowhere'}:")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _download(url: str, location: str, file: IO[bytes], timeout: float) -> tuple[int, str]:
-    """Fetch `url` into `file`; return its size and SHA-256."""
-    opener = urllib.request.build_opener(_HttpRedirectsOnly())
-    request = urllib.request.Request(url, headers={"User-Agent": "srdscan", "Accept-Encoding": "identity"})
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with opener.open(request, timeout=timeout) as response:
-            claimed = response.headers.get("Content-Length")
-            while chunk := response.read(_CHUNK):
-                size += len(chunk)
-                if size > MAX_DOWNLOAD_BYTES:
-                    raise ShardError(location, "download does not end", size, "Do not trust the server.")
-                digest.update(chunk)
-                file.write(chunk)
-    except urllib.error.HTTPError as error:
-        remedy = "Check the URL." if error.code in (404, 410) else "Check the access rights or try again."
-        meaning = http.client.responses.get(error.code, "unknown")  # not error.reason: the server words that
-        raise ShardError(location, f"HTTP error {error.code} ({meaning})", remedy=remedy) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # `from None`, and no text of the error but its reason: urllib's messages may repeat the password
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-        problem = f"download failed ({reason})"
-        raise ShardError(location, problem, size or None, "Check the URL or try again.") from None
-    if claimed is not None and claimed.isdigit() and size != int(claimed):
-        raise ShardError(location, f"download of {int(claimed):,} bytes cut off", size, "Try again.")
-    file.flush()
-    return size, digest.hexdigest()
