@@ -17,9 +17,9 @@ from random import Random
 import pytest
 import zoo
 
+from srdscan.sources import download
 from srdscan.sources.base import Caption, ImageFile, Irregular, ReadOptions, Sample, ShardError, ShardSpecError
 from srdscan.sources.tar import expand_shards, fingerprint, open_shard, read_shard
-from srdscan.sources.tar import files as shard_files
 from srdscan.sources.tar.write import DROP, extract_samples, rewrite_shard
 
 DEFAULT = ReadOptions()
@@ -408,7 +408,7 @@ def test_patterns_expand(folder: Path, patterns: list[str], expected: list[str])
         ([], "no shards given"),
         (["pipe:cat d/x-1.tar"], "pipe: is refused, only paths and http"),
         (["{pipe:id,d/x-1.tar}"], "pipe: is refused"),
-        (["s3://bucket/x.tar"], "s3: is refused"),
+        (["sftp://bucket/x.tar"], "sftp: is refused"),
         (["file:d/x-1.tar"], "file: is refused"),
     ],
 )
@@ -499,7 +499,7 @@ def test_an_unreachable_server_is_a_shard_error() -> None:
 
 
 def test_a_download_that_does_not_end_is_given_up(serve: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shard_files, "MAX_DOWNLOAD_BYTES", 3000)
+    monkeypatch.setattr(download, "MAX_DOWNLOAD_BYTES", 3000)
     with pytest.raises(ShardError, match="download does not end"):
         fingerprint(f"{serve}/lengthless/x.tar")
 

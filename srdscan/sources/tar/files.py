@@ -5,12 +5,9 @@ from __future__ import annotations
 import glob
 import gzip
 import hashlib
-import http.client
 import os
 import re
 import tempfile
-import urllib.error
-import urllib.request
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -23,15 +20,15 @@ from urllib.parse import unquote, urlsplit
 import braceexpand
 
 from srdscan.sources.base import Leftover, ShardError, ShardSpecError, Unit
+from srdscan.sources.download import MAX_DOWNLOAD_BYTES, fetched
 from srdscan.sources.naming import names_below_root, natural
 from srdscan.sources.own import is_own_output, lies_in_own_output
+from srdscan.sources.where import check_scheme, expand_remote, is_http, is_remote, redacted
 
 __all__ = ["Found", "ShardFile", "expand_shards", "find_shards", "fingerprint", "open_shard", "shard_name"]
 
 MAX_SHARDS: Final = 1_000_000
 """More than LAION-5B has; a range with a typo in it must not fill the memory."""
-MAX_DOWNLOAD_BYTES: Final = 64 << 30
-"""A server may claim no length and never stop sending."""
 
 PACKED: Final = (".tar.gz", ".tgz")
 """Endings of shards that are decompressed."""
@@ -40,7 +37,6 @@ OTHER_ARCHIVES: Final = (".tar.zst", ".tar.xz", ".tar.bz2", ".tar.lz4", ".tbz2",
 
 _CHUNK: Final = 1 << 20
 _RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
-_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
 
 
 @dataclass(frozen=True)
@@ -108,7 +104,7 @@ def find_shards(patterns: Sequence[str]) -> Found:
     for pattern in patterns:
         shards, others = _expand(pattern)
         for shard in shards:
-            found.setdefault(shard if _is_url(shard) else os.path.abspath(shard), shard)
+            found.setdefault(shard if is_remote(shard) else os.path.abspath(shard), shard)
         left |= {other.name: other for other in others}
     if not found:
         raise ShardSpecError("no shards given. Name a folder, a glob, a brace range, a .tar file or a URL.")
@@ -125,8 +121,9 @@ def expand_shards(patterns: Sequence[str]) -> list[str]:
 def shard_name(shard: str | os.PathLike[str]) -> str:
     """The base file name of a path or URL, without the URL's query."""
     text = os.fspath(shard)
-    path = unquote(urlsplit(text).path) if _is_url(text) else os.path.normpath(text)
-    return path.rpartition("/")[2]
+    if is_http(text):
+        text = unquote(urlsplit(text).path)
+    return (text if is_remote(text) else os.path.normpath(text)).rpartition("/")[2]
 
 
 @contextmanager
@@ -150,13 +147,12 @@ def open_shard(shard: str | os.PathLike[str], *, timeout: float = 60.0, name: st
     name = name or shard_name(text)
     with ExitStack() as stack:
         digest: list[str] = []
-        if _is_url(text):
-            file = stack.enter_context(tempfile.NamedTemporaryFile(prefix="srdscan-", suffix=".tar"))
-            original, location = Path(file.name), _redacted(text)
-            size, known = _download(text, location, file, timeout)
+        if is_remote(text):
+            original, size, known = stack.enter_context(fetched(text, ".tar", timeout))
+            location = redacted(text)
             digest.append(known)
         else:
-            _refuse_scheme(text)
+            check_scheme(text)
             original, location = Path(text), text
             with _readable(original, text) as local:
                 size = os.fstat(local.fileno()).st_size
@@ -210,10 +206,11 @@ def _expand(pattern: str) -> tuple[list[str], list[Leftover]]:
     shards: list[str] = []
     missing: list[str] = []
     for item in items:
-        if _is_url(item):
-            shards.append(item)
+        if is_remote(item):
+            remote = expand_remote(item)
+            shards += [item] if remote == [item] else (u for u in remote if u.lower().endswith((".tar", *PACKED)))
             continue
-        _refuse_scheme(item)
+        check_scheme(item)
         if os.path.lexists(item) and not os.path.isdir(item):
             shards.append(item)
         elif glob.has_magic(item):
@@ -262,26 +259,6 @@ def _matching(pattern: str) -> list[str]:
     return shards
 
 
-def _is_url(text: str) -> bool:
-    return text.lower().startswith(("http://", "https://"))
-
-
-def _refuse_scheme(text: str) -> None:
-    """webdataset would run `pipe:` in a shell and hand other schemes to whatever opener is installed."""
-    match = _SCHEME.match(text)
-    if match and (match[1].lower() == "pipe" or not os.path.exists(text)):
-        raise ShardSpecError(
-            f"{text.split('?')[0]}: {match[1]}: is refused, only paths and http(s) URLs are read. "
-            "Download the shard first."
-        )
-
-
-def _redacted(url: str) -> str:
-    """The URL without user, password, query and fragment: they carry secrets, and messages get reported."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-
-
 @contextmanager
 def _readable(path: Path, location: str) -> Iterator[IO[bytes]]:
     try:
@@ -294,50 +271,3 @@ def _readable(path: Path, location: str) -> Iterator[IO[bytes]]:
         except OSError as error:
             problem = f"cannot be read: {error.strerror}"
             raise ShardError(location, problem, remedy="Check the disk.") from error
-
-
-class _HttpRedirectsOnly(urllib.request.HTTPRedirectHandler):
-    """urllib by itself also follows a redirect to ftp."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        if not _is_url(newurl):
-            raise urllib.error.URLError(f"redirected to {urlsplit(newurl).scheme or 'nowhere'}:")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _download(url: str, location: str, file: IO[bytes], timeout: float) -> tuple[int, str]:
-    """Fetch `url` into `file`; return its size and SHA-256."""
-    opener = urllib.request.build_opener(_HttpRedirectsOnly())
-    request = urllib.request.Request(url, headers={"User-Agent": "srdscan", "Accept-Encoding": "identity"})
-    digest = hashlib.sha256()
-    size = 0
-    try:
-        with opener.open(request, timeout=timeout) as response:
-            claimed = response.headers.get("Content-Length")
-            while chunk := response.read(_CHUNK):
-                size += len(chunk)
-                if size > MAX_DOWNLOAD_BYTES:
-                    raise ShardError(location, "download does not end", size, "Do not trust the server.")
-                digest.update(chunk)
-                file.write(chunk)
-    except urllib.error.HTTPError as error:
-        remedy = "Check the URL." if error.code in (404, 410) else "Check the access rights or try again."
-        meaning = http.client.responses.get(error.code, "unknown")  # not error.reason: the server words that
-        raise ShardError(location, f"HTTP error {error.code} ({meaning})", remedy=remedy) from None
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        # `from None`, and no text of the error but its reason: urllib's messages may repeat the password
-        reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-        problem = f"download failed ({reason})"
-        raise ShardError(location, problem, size or None, "Check the URL or try again.") from None
-    if claimed is not None and claimed.isdigit() and size != int(claimed):
-        raise ShardError(location, f"download of {int(claimed):,} bytes cut off", size, "Try again.")
-    file.flush()
-    return size, digest.hexdigest()
