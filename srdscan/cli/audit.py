@@ -1,5 +1,6 @@
 """`srdscan audit`."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import typer
@@ -24,6 +25,7 @@ from srdscan.cli.options import (
     flag,
     option,
     settings,
+    uploaded,
 )
 
 
@@ -44,7 +46,7 @@ def audit(
         "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
     ),
     reference: str | None = REFERENCE,
-    out: Path | None = option("Folder for the report. [default: srdscan-report]"),
+    out: str | None = option("Folder for the report, or the s3:// or gs:// URL of one. [default: srdscan-report]"),
     calibration: Path | None = option(
         "--out folder of an audit of trusted clean shards with the same models: p-values become exact."
     ),
@@ -66,9 +68,9 @@ def audit(
     reference_prompt: str | None = REFERENCE_PROMPT,
     limit: int | None = option("Audit at most this many samples."),
     seed: int | None = SEED,
-    sanitize: Path | None = option(
-        "Write the data set anew into this folder: same form and names, honest captions for flagged ones, every other "
-        "byte as it was. Originals of flagged samples go to quarantine/ in --out.",
+    sanitize: str | None = option(
+        "Write the data set anew into this folder or URL: same form and names, honest captions for flagged ones, "
+        "every other byte as it was. Originals of flagged samples go to quarantine/ in --out.",
     ),
     policy: str | None = option(
         "What repairs flagged images for --sanitize: a folder that `srdscan train` wrote. [default: embedded]"
@@ -104,11 +106,12 @@ def audit(
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
     """
-    with errors():
+    with errors(), ExitStack() as stack:
         from srdscan.config import AuditConfig
 
-        chosen = settings(AuditConfig, context)
         quiet_libraries()
+        uploads = stack.enter_context(uploaded(context.params, ("out", "sanitize")))
+        chosen = settings(AuditConfig, context)
         from srdscan.audit import audit as run_audit
         from srdscan.cli.printing import print_outcome
         from srdscan.progress import terminal_progress
@@ -116,4 +119,6 @@ def audit(
         with terminal_progress() as progress:
             outcome = run_audit(chosen, progress)
         print_outcome(outcome)
+        for option_name, url in uploads.items():
+            typer.echo(f"Uploading --{option_name}: {url}")
     raise typer.Exit(outcome.report.exit_code)

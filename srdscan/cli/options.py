@@ -1,5 +1,8 @@
 """Options that several commands share, and how a command's options become its configuration."""
 
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,3 +64,27 @@ def settings(cls: type[C], context: typer.Context) -> C:
     if columns := given.pop("caption_column", None):
         given["caption_fields"] = columns
     return load_config(cls, path and Path(path), given)
+
+
+@contextmanager
+def uploaded(params: dict[str, Any], names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Puts a local folder in the place of each option that is a URL, which is uploaded to it at the end.
+
+    Yields:
+        Option -> URL, without credentials.
+
+    Raises:
+        ConfigError: a URL that cannot be written to, or that holds what another wrote.
+    """
+    from srdscan.sources.output import output_folder
+    from srdscan.sources.where import is_remote, redacted
+
+    with ExitStack() as stack:
+        found: dict[str, str] = {}
+        for name in names:
+            target = params.get(name)
+            if isinstance(target, str) and is_remote(target):
+                run = hashlib.sha256(repr(sorted(params.items(), key=str)).encode()).hexdigest()
+                params[name] = str(stack.enter_context(output_folder(target, run)))
+                found[name] = redacted(target)
+        yield found
