@@ -111,5 +111,9 @@ def load_scores(run: Path) -> Scores:
 def replace_text(path: Path, text: str) -> None:
     """Writes a text file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    except BaseException:  # a full disk, or a signal: what is half-written only takes room
+        partial.unlink(missing_ok=True)
+        raise

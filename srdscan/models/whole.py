@@ -1,7 +1,7 @@
 """Models are loaded whole or not at all.
 
-transformers fills weights that a checkpoint lacks with random numbers, makes an empty tokenizer where there is none, and
-says so in a log at most. An audit by such a model would look like any other.
+transformers fills weights that a checkpoint lacks with random numbers, makes an empty tokenizer where there is none,
+and says so in a log at most. An audit by such a model would look like any other.
 """
 
 import re

@@ -102,6 +102,14 @@ class ScoresTooFew(Wrapped):
         return super().score(encoding, captions)[1:]
 
 
+class TakesTheFirst(Wrapped):
+    def encode(self, images: Sequence[Image.Image]) -> Any:
+        encoding = super().encode(images)
+        take = encoding.take
+        encoding.take = lambda rows: take([0] * len(rows))
+        return encoding
+
+
 class Nameless(Wrapped):
     fingerprint = property(lambda self: "", lambda self, value: None)
 
@@ -118,6 +126,7 @@ class Nameless(Wrapped):
         (AttentionOfTheBatch, "an image's attention depends on the rest of its batch"),
         (Probabilities, "log-probabilities are finite and at most 0"),
         (ScoresTooFew, "score gives 2 arrays for 3 captions"),
+        (TakesTheFirst, "take(rows) gives the features of other images"),
         (Nameless, "`fingerprint` is missing or empty"),
     ],
 )

@@ -40,9 +40,7 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
             self.model.enc_to_dec_proj = nn.Identity()
 
     def load_parts(self, path: str) -> Parts:
-        model = load_whole(
-            VisionEncoderDecoderModel, path, spare=POOLER, attn_implementation=_EAGER_DECODER
-        )
+        model = load_whole(VisionEncoderDecoderModel, path, spare=POOLER, attn_implementation=_EAGER_DECODER)
         return take_apart(path, model, model.encoder, model.decoder)
 
     def _prefix(self, prompt: str | None) -> list[int]:
