@@ -26,10 +26,11 @@ def lasting_streams() -> None:
 def _lasting(stream: TextIO | None, number: int) -> TextIO:
     if stream is None:
         # Closed before the start (`>&-`): the number must not go to the next file that is opened and written to.
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    if not isinstance(stream, io.TextIOWrapper) or stream.isatty() or _number(stream) != number:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+        return open(os.devnull, "w", encoding="utf-8")
+    if not isinstance(stream, io.TextIOWrapper):  # a notebook's, or a test's
+        return stream
+    if stream.isatty() or _number(stream) != number:
+        stream.reconfigure(errors="backslashreplace")
         return stream
     stream.flush()
     return io.TextIOWrapper(

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import socket
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,15 @@ from srdscan.cli.stopping import Stopped, is_stopped
 USAGE_ERROR, INCOMPLETE = 2, 3
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded")
-"""Of libraries that pass on the system's words, and not its number."""
+FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded", "PytorchStreamWriter failed writing")
+"""Of libraries that pass on the system's words or their own, and not its number."""
 
 MISTAKEN = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
-MISTAKEN_NUMBERS = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+MISTAKEN_NUMBERS = (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
 """What a user can mend by naming another path."""
+
+NETWORK = {"ConnectionError", "TimeoutError", "Timeout", "gaierror", "URLError", "SSLError", "RequestException"}
+"""Names of exceptions of the standard library and of requests."""
 
 
 @contextmanager
@@ -71,7 +73,7 @@ def _explained_by_the_system(error: OSError) -> tuple[int, str]:
         return INCOMPLETE, f"{reason}. Raise the limit (ulimit -n 4096) and run the same command again"
     if isinstance(error, MISTAKEN) or error.errno in MISTAKEN_NUMBERS:
         return USAGE_ERROR, reason
-    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror) or type(error).__name__ == "URLError":
+    if {base.__name__ for base in type(error).__mro__} & NETWORK:
         return INCOMPLETE, f"the network: {reason}. Run the same command again when it is back"
     return INCOMPLETE, reason
 
@@ -81,9 +83,9 @@ def _disk_full(error: BaseException | None) -> BaseException | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return error
-        if isinstance(error, OSError | RuntimeError) or type(error).__name__ == "SafetensorError":
-            if any(words in str(error) for words in FULL_WORDS):
-                return error
+        of_a_library = isinstance(error, OSError | RuntimeError) or type(error).__name__ == "SafetensorError"
+        if of_a_library and any(words in str(error) for words in FULL_WORDS):
+            return error
         error = error.__cause__
     return None
 

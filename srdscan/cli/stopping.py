@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -45,6 +45,8 @@ def stoppable() -> Iterator[None]:
         if not is_stopped():
             raise
     if is_stopped():
+        with suppress(AttributeError, OSError, ValueError):
+            sys.stdout.flush()
         _leave()
 
 
@@ -65,13 +67,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
 def _leave() -> NoReturn:
     """The line and the exit code, without waiting for threads or for libraries to take themselves down."""
     assert _signal is not None
-    try:
-        sys.stdout.flush()
-    except (AttributeError, OSError, ValueError, RuntimeError):  # closed, or in the middle of a write
-        pass
     line = (SHOW_CURSOR if os.isatty(2) else "") + STOPPED
-    try:
+    with suppress(OSError):
         os.write(2, line.encode())
-    except OSError:
-        pass
     os._exit(128 + _signal)
