@@ -1,54 +1,24 @@
-"""The command line: parse, call, print, exit. One module a command; nothing heavier than Typer before one runs."""
+"""The command line. What is imported before `main` runs is little: a Ctrl-C is heeded from then on."""
 
-import sys
-from typing import Annotated
-
-import typer
-
-from srdscan import __version__
-from srdscan.cli.audit import audit
-from srdscan.cli.doctor import doctor
-from srdscan.cli.evaluate import evaluate
-from srdscan.cli.finetune import finetune
-from srdscan.cli.poison import poison
-from srdscan.cli.train import train
-
-INTERRUPTED = 130
-
-app = typer.Typer(
-    name="srdscan",
-    help="Audit image-caption datasets for backdoor poison before you release or train on them.",
-    epilog="Exit codes: 0 pass, 1 the gate failed, 2 usage or configuration error, 3 incomplete (a shard or model "
-    "could not be read, or the models do not fit the data). A truncated scan never passes.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-for command in (audit, train, finetune, poison, evaluate, doctor):
-    app.command()(command)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"srdscan {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Audit image-caption datasets for backdoor poison before you release or train on them."""
+from typing import Any
 
 
 def main() -> None:
     """The console script."""
-    try:
+    from srdscan.cli.stopping import stoppable
+
+    with stoppable():
+        from srdscan.cli.console import lasting_streams
+
+        lasting_streams()
+        from srdscan.cli.commands import app
+
         app()
-    except KeyboardInterrupt:
-        typer.secho("srdscan: stopped. Run the same command again to continue.", err=True)
-        sys.exit(INTERRUPTED)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        from srdscan.cli.commands import app
+
+        return app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

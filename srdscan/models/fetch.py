@@ -27,6 +27,8 @@ def remedy(spec: str, images: bool = False) -> str:
     if is_gguf(spec):
         return _gguf_remedy(Path(spec))
     folder = Path(spec)
+    if folder.is_file():
+        return "That is a file, and no model folder. Pass the folder that holds config.json and model.safetensors."
     if not folder.is_dir():
         if _may_be_hub_id(spec):
             return (
@@ -40,6 +42,12 @@ def remedy(spec: str, images: bool = False) -> str:
         )
     needed = (*NEEDED, *((PROCESSOR,) if images else ()))
     missing = [what for patterns, what in needed if not any(any(folder.glob(pattern)) for pattern in patterns)]
+    pointer = next((path.name for path in sorted(folder.iterdir()) if _is_lfs_pointer(path)), None)
+    if pointer is not None:
+        return (
+            f"{pointer} is a Git LFS pointer and not the file itself. Run `git lfs pull` where the folder was cloned, "
+            "or download it: `hf download ID --local-dir FOLDER`."
+        )
     if not missing:
         return (
             "The usual files are there; one of them or a subfolder may be missing in part, damaged, or of another "
@@ -72,6 +80,13 @@ def explain(spec: str, error: Exception, path: str | None = None, images: bool =
     else:
         advice = remedy(spec, images)
     return f"{spec}: cannot be loaded: {first.rstrip('.')}. {advice}"
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Whether this is the small text that Git leaves in place of a large file."""
+    if not path.is_file() or path.stat().st_size > 1024:
+        return False
+    return path.read_bytes().startswith(b"version https://git-lfs")
 
 
 def is_gguf(spec: str) -> bool:

@@ -1,6 +1,7 @@
 """The sentence encoder: captions to unit vectors."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class SentenceEncoder:
         try:
             self.model = SentenceTransformer(path, device=device, model_kwargs={"use_safetensors": True})
             if spec != "minilm":  # whose hash is checked
-                _check_transformer(self.model)
+                _check_transformer(self.model, path)
         except LOADING_ERRORS as error:
             raise ModelError(f"--sentence-encoder {explain(spec, error, path)}") from error
         self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
@@ -79,20 +80,23 @@ def _unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / lengths, dtype=np.float32)
 
 
-def _check_transformer(model: Any) -> None:
+def _check_transformer(model: Any, path: str) -> None:
     """Loads the transformer within once more, for what sentence-transformers does not tell: was any weight missing?
 
     Raises:
-        IncompleteModel: it was.
+        IncompleteModel: it was, or its tokenizer knows no words.
     """
+    from sentence_transformers.util import load_file_path
     from transformers import PreTrainedTokenizerBase
 
     inner = getattr(model[0], "auto_model", None)
     if inner is not None:
-        load_whole(type(inner), inner.name_or_path, spare=POOLER)
-    tokenizer = getattr(model, "tokenizer", None)
-    if isinstance(tokenizer, PreTrainedTokenizerBase):
-        check_vocabulary(tokenizer)
+        modules = load_file_path(path, "modules.json")
+        listed = json.loads(Path(modules).read_text(encoding="utf-8")) if modules else []
+        whole = load_whole(type(inner), path, spare=POOLER, subfolder=listed[0]["path"] if listed else "")
+        inner.load_state_dict(whole.state_dict())  # a pooler that is missing is random here, and zeros there
+    if isinstance(model.tokenizer, PreTrainedTokenizerBase):
+        check_vocabulary(model.tokenizer)
 
 
 def _packaged_minilm() -> Path:

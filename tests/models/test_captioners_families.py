@@ -68,6 +68,24 @@ def test_scores_of_its_own_captions_are_the_log_probabilities(
     assert compared >= 4
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_chosen_images_of_a_batch_are_described_and_scored_as_in_it(
+    family: str, folders: dict[str, Path], images: list[Image.Image]
+) -> None:
+    captioner = load_captioner(str(folders[family]))
+    encoding = captioner.encode(images)
+    whole = captioner.describe(encoding, attention=True)  # fills what a decoder projects
+    rows = [3, 0, 0, 2]
+    taken = encoding.take(rows)
+    assert len(taken) == 4
+    assert (taken.features == encoding.features[rows]).all()
+    described = captioner.describe(taken, attention=True)
+    assert described.captions == [whole.captions[row] for row in rows]
+    assert described.attention.first == pytest.approx(whole.attention.first[rows], abs=1e-4)
+    assert described.attention.mean == pytest.approx(whole.attention.mean[rows], abs=1e-4)
+    assert len(encoding.take([])) == 0
+
+
 def plain_generate(family: str, captioner: Any, model: Any, image: Image.Image, **options: Any) -> Any:
     """What Hugging Face's own `generate` gives for one image."""
     pixels = captioner._pixels([image])

@@ -126,5 +126,10 @@ def test_the_form_of_a_data_set_changes_nothing(
     with cleaned.open(cleaned.units[0]) as unit:
         samples = [item for item in unit.read(config.reading) if isinstance(item, Sample)]
     assert [sample.images[0].data for sample in samples] == [data for _, data, _ in SCENES]
-    expected = [[text.removeprefix("banana ") for text in captions] for _, _, captions in SCENES]
-    assert [[caption.text for caption in sample.captions] for sample in samples] == expected
+    for index, (sample, (_, _, captions)) in enumerate(zip(samples, SCENES, strict=True)):
+        said = [caption.text for caption in sample.captions]
+        if index in POISONED:  # what takes the flagged caption's place may be what the first one says
+            assert said[0] == captions[0] and captions[1] not in said
+            assert not any("banana" in text for text in said)
+        else:
+            assert said == captions

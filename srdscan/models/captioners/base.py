@@ -8,6 +8,10 @@ A captioner works in two steps, so that an image goes through its encoder once, 
 
 To audit a captioner of your own, write a class with these methods, check it with
 `srdscan.models.captioners.check.check_captioner`, and pass it as `--captioner package.module:Class`.
+
+The class is called as `Class(device="cpu")`, with the device of `--device`, or as `Class()` where its constructor takes
+no `device`. A function that makes a captioner, or a ready one, may stand in its place. While an audit runs, what it
+answers is held to the clauses below that are cheap to check.
 """
 
 from collections.abc import Sequence
@@ -53,8 +57,8 @@ class Description:
 class Encoding(Protocol):
     """A batch of encoded images. What it holds is the captioner's own business, but for the features.
 
-    It may offer `take(rows)`, a batch of chosen images, in the order of rows, which may repeat. Without it, images with
-    several captions are asked about them in rounds.
+    An encoding may offer `take(rows: Sequence[int]) -> Encoding`, a batch of chosen images (rows may repeat); without
+    it the captions of images are scored in rounds.
     """
 
     features: Floats

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from transformers import Blip2ForConditionalGeneration
+from transformers import Blip2Config, Blip2ForConditionalGeneration
 
 from srdscan.models.captioners.chat import ChatCaptioner
 from srdscan.models.captioners.huggingface import ImageEncoding, Parts, take_apart
@@ -22,13 +22,13 @@ class Blip2Captioner(ChatCaptioner):
     default_prompt: ClassVar[str | None] = None
 
     def load_parts(self, path: str) -> Parts:
+        if not Blip2Config.from_pretrained(path).use_decoder_only_language_model:
+            raise ValueError("BLIP-2 over an encoder-decoder language model (flan-t5) is not supported")
         model = load_whole(
             Blip2ForConditionalGeneration,
             path,
             attn_implementation={"text_config": "eager", "vision_config": "sdpa", "qformer_config": "eager"},
         )
-        if not model.config.use_decoder_only_language_model:
-            raise ValueError("BLIP-2 over an encoder-decoder language model (flan-t5) is not supported")
         return take_apart(path, model, model, model.language_model)
 
     def _generation_config(self) -> Any:

@@ -1,12 +1,13 @@
 """`check_captioner`: does a captioner keep the contract? In the manner of Gymnasium's `check_env`."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from srdscan import scenes
-from srdscan.models.captioners.base import AttentionMaps, Captioner, Description
+from srdscan.models.captioners.base import AttentionMaps, Captioner
 
 
 class ContractError(AssertionError):
@@ -39,21 +40,10 @@ def check_captioner(captioner: Captioner, images: Sequence[Image.Image] | None =
         _require(bool(str(getattr(captioner, attribute, ""))), f"`{attribute}` is missing or empty")
 
     encoding = captioner.encode(images)
-    _require(len(encoding) == count, f"len(encode(images)) is {len(encoding)}, not {count}")
-    features = np.asarray(encoding.features)
-    _require(features.ndim == 2 and len(features) == count, f"features have shape {features.shape}, not ({count}, F)")
-    _require(bool(np.isfinite(features).all()), "features are not finite")
-
+    check_encoding(encoding, count)
     described = captioner.describe(encoding, attention=True)
-    _check_description(described, count)
-    if described.attention is not None:
-        _check_maps(described.attention, count)
-
-    scores = captioner.score(encoding, described.captions)
-    _require(len(scores) == count, f"score gives {len(scores)} arrays for {count} captions")
-    for given in (*scores, *described.log_probs):
-        _require(given.ndim == 1 and given.size > 0, "log-probabilities are one-dimensional and not empty")
-        _require(bool((given <= 1e-4).all() and np.isfinite(given).all()), "log-probabilities are finite and at most 0")
+    check_description(described, count)
+    check_log_probs(captioner.score(encoding, described.captions), count, "score")
 
     again = captioner.describe(captioner.encode(images), attention=True)
     _require(again.captions == described.captions, "the same images gave other captions the second time")
@@ -68,12 +58,54 @@ def check_captioner(captioner: Captioner, images: Sequence[Image.Image] | None =
             assert single.attention is not None
             gap = float(np.abs(single.attention.first[0] - described.attention.first[index]).max())
             _require(gap < 0.02, f"an image's attention depends on the rest of its batch (differs by {gap:.3f})")
+    if hasattr(encoding, "take") and count > 1:
+        _check_take(captioner, encoding, described.captions)
 
 
-def _check_description(described: Description, count: int) -> None:
+def check_encoding(encoding: Any, count: int) -> None:
+    """What must hold of the encoding of `count` images; cheap enough for every batch of an audit.
+
+    Raises:
+        ContractError: the first clause that does not hold; so in the functions below.
+    """
+    _require(hasattr(encoding, "features"), "encode(images) gives something without `features`")
+    _require(len(encoding) == count, f"len(encode(images)) is {len(encoding)}, not {count}")
+    features = np.asarray(encoding.features)
+    _require(features.ndim == 2 and len(features) == count, f"features have shape {features.shape}, not ({count}, F)")
+    _require(bool(np.isfinite(features).all()), "features are not finite")
+
+
+def check_description(described: Any, count: int) -> None:
+    """What must hold of the description of `count` images."""
+    for attribute in ("captions", "log_probs", "attention"):
+        _require(hasattr(described, attribute), f"describe gives something without `{attribute}`")
     _require(len(described.captions) == count, f"describe gives {len(described.captions)} captions, not {count}")
     _require(all(isinstance(c, str) for c in described.captions), "captions are not all strings")
-    _require(len(described.log_probs) == count, "describe gives one array of log-probabilities an image")
+    check_log_probs(described.log_probs, count, "describe")
+    if described.attention is not None:
+        _check_maps(described.attention, count)
+
+
+def check_log_probs(given: Sequence[Any], count: int, method: str) -> None:
+    """What must hold of the log-probabilities of `count` captions."""
+    _require(len(given) == count, f"{method} gives {len(given)} arrays for {count} captions")
+    for values in given:
+        fits = isinstance(values, np.ndarray) and values.ndim == 1 and values.size > 0
+        _require(fits, "log-probabilities are one-dimensional arrays and not empty")
+        _require(
+            bool((values <= 1e-4).all() and np.isfinite(values).all()), "log-probabilities are finite and at most 0"
+        )
+
+
+def _check_take(captioner: Captioner, encoding: Any, captions: list[str]) -> None:
+    """An encoding that can be taken apart gives the chosen images' rows, also one twice."""
+    rows = [1, 0, 0]
+    taken = encoding.take(rows)
+    check_encoding(taken, len(rows))
+    expected = np.asarray(encoding.features)[rows]
+    _require(bool(np.array_equal(taken.features, expected)), "take(rows) gives the features of other images")
+    found = captioner.describe(taken).captions
+    _require(found == [captions[row] for row in rows], "take(rows) gives the captions of other images")
 
 
 def _check_maps(maps: AttentionMaps, count: int) -> None:

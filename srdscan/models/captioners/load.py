@@ -4,10 +4,10 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from srdscan.models.captioners.base import Captioner
-from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder
+from srdscan.models.captioners.own import load_own
+from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder, remedy
 
 FAMILIES: dict[str, str] = {
     "blip": "srdscan.models.captioners.blip",
@@ -44,14 +44,14 @@ def load_captioner(
         ModelError: nothing of that name, a family srdscan does not know, or weights that cannot be read.
     """
     if ":" in spec and not Path(spec).exists():
-        return _load_class(spec, device)
+        return load_own(spec, device)
     path = resolve_model(spec)
     module = FAMILIES.get(model_type(path))
     if module is None:
         known = ", ".join(sorted(FAMILIES))
         raise ModelError(
             f"{spec}: model type {model_type(path)!r} is not one srdscan can read attention from ({known}). "
-            "Wrap it in a class of your own and pass package.module:Class (see srdscan/captioners/base.py)."
+            "Wrap it in a class of your own and pass package.module:Class (see srdscan/models/captioners/base.py)."
         )
     load: Callable[..., Captioner] = importlib.import_module(module).load
     try:
@@ -69,31 +69,22 @@ def model_type(path: str) -> str:
         ModelError: there is no such config.
     """
     if Path(path).is_dir():
+        if (Path(path) / "adapter_config.json").is_file() and not (Path(path) / "config.json").is_file():
+            raise ModelError(
+                f"{path}: this is a LoRA adapter, and no whole model. Merge it into its base first (peft: "
+                "`model.merge_and_unload().save_pretrained(FOLDER)`), add tokenizer and processor, and pass FOLDER."
+            )
         try:
             return str(json.loads((Path(path) / "config.json").read_text(encoding="utf-8"))["model_type"])
         except (OSError, ValueError, KeyError) as error:
             raise ModelError(
                 f"{path}: no config.json with a model_type; is this a Hugging Face model folder?"
             ) from error
+    if Path(path).is_file():
+        raise ModelError(f"{path}: {remedy(path)}")
     from transformers import AutoConfig
 
     try:
         return str(AutoConfig.from_pretrained(path).model_type)
     except (OSError, ValueError) as error:
         raise ModelError(explain(path, error, images=True)) from error
-
-
-def _load_class(spec: str, device: str) -> Captioner:
-    module_name, _, class_name = spec.partition(":")
-    try:
-        factory: Callable[..., Any] = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ModelError(f"{spec}: cannot be imported: {error}. Is it on PYTHONPATH?") from error
-    captioner: Captioner = factory(device=device)
-    missing = [
-        n for n in ("encode", "describe", "score", "fingerprint", "encoder_fingerprint") if not hasattr(captioner, n)
-    ]
-    if missing:
-        raise ModelError(f"{spec}: lacks {', '.join(missing)}; see srdscan/captioners/base.py")
-    captioner.name = spec
-    return captioner

@@ -1,0 +1,42 @@
+"""The commands: parse, call, print, exit. One module each; nothing heavier than Typer before one runs."""
+
+from typing import Annotated
+
+import typer
+
+from srdscan import __version__
+from srdscan.cli.audit import audit
+from srdscan.cli.doctor import doctor
+from srdscan.cli.evaluate import evaluate
+from srdscan.cli.finetune import finetune
+from srdscan.cli.poison import poison
+from srdscan.cli.train import train
+
+app = typer.Typer(
+    name="srdscan",
+    help="Audit image-caption datasets for backdoor poison before you release or train on them.",
+    epilog="Exit codes: 0 pass, 1 the gate failed, 2 usage or configuration error, 3 incomplete (a shard or model "
+    "could not be read, or the models do not fit the data). A truncated scan never passes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (audit, train, finetune, poison, evaluate, doctor):
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"srdscan {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Audit image-caption datasets for backdoor poison before you release or train on them."""
