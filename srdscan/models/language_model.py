@@ -12,8 +12,12 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, is_gguf, models_folder, remedy
+<<<<<<< HEAD
 from srdscan.models.whole import load_tokenizer, load_whole
 from srdscan.text.plain import passages, plain_caption, word_spans, words
+=======
+from srdscan.text.plain import emoji_as_stops, passages, plain_caption, word_spans, words
+>>>>>>> helper-e
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,7 +65,7 @@ class LanguageModel:
     def log_probs(self, texts: Sequence[str]) -> list[Floats]:
         """ln p of each token given those before; one array a text, of its passages one after another.
 
-        A passage is scored as a text of its own, end token included. Source of the cut: `_passages`.
+        A passage is scored as a text of its own, end token included.
         """
         parts = self._passages(texts)
         unique = list(dict.fromkeys(passage for part in parts.values() for passage in part))
@@ -78,6 +82,7 @@ class LanguageModel:
 
         Positive where the text reads better without the word. One number for each of `srdscan.text.plain.words`. The
         passage is the word's own, all of an ordinary caption: in a long text one word would hardly change the mean.
+        Emoji are words that the model reads as full stops (`emoji_as_stops`): odd within a sentence, 0 at its end.
         Source: Qi et al., ONION, EMNLP 2021, equation 1.
         """
         parts = self._passages(texts)
@@ -254,8 +259,9 @@ def _picks(trees: Sequence[_Tree]) -> tuple[list[int], list[int], list[int]]:
 
 
 def _without_each_word(text: str) -> list[str]:
-    """A text, then the same without its first word, without its second, and so on."""
-    return [text, *(plain_caption(text[:start] + " " + text[end:]) for start, end in word_spans(text))]
+    """A text, then the same without its first word, without its second, and so on; emoji are read as stops."""
+    without = [plain_caption(text[:start] + " " + text[end:]) for start, end in word_spans(text)]
+    return [emoji_as_stops(variant) for variant in (text, *without)]
 
 
 def _by_length(lengths: Sequence[int], tokens: int = 1536, spread: float = 1.25) -> Iterator[list[int]]:

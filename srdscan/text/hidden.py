@@ -34,10 +34,10 @@ _CONTROLS: Final = (
 
 
 # fmt: on
-_ELEMENT: Final = r"[\p{Extended_Pictographic}\p{Emoji_Modifier}](?:\p{Emoji_Modifier}|\uFE0F\u20E3?|\uFE0E)?"
+_ELEMENT: Final = r"\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F\u20E3?|\uFE0E)?"
 _SEQUENCE: Final = (
     r"\U0001F3F4[\U000E0030-\U000E0039\U000E0061-\U000E007A]{3,6}\U000E007F"  # a flag of England; longer tags are text
-    r"|\p{Regional_Indicator}{1,2}|[0-9#*]\uFE0F?\u20E3"
+    r"|\p{Regional_Indicator}{1,2}|[0-9#*]\uFE0F?\u20E3|\p{Emoji_Modifier}"
     rf"|%s{_ELEMENT}(?:\u200D{_ELEMENT})*"
 )
 EMOJI: Final = "(?:" + _SEQUENCE % r"(?=[\p{Extended_Pictographic}--[\x00-\u25FF]]|\p{Emoji_Presentation})" + ")"

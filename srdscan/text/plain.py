@@ -13,9 +13,12 @@ MOST_WORDS = 40
 
 _SPACES = re.compile(r"[\s\u2800]+")  # a Braille cell without dots is a space, too
 _LOOSE_PUNCTUATION = re.compile(r"(?<![\s\u2800])[\s\u2800]++(?=[,.;:!?)]|'s\b|n't\b)")
-_LETTERS = r"[\p{L}\p{N}][\p{L}\p{N}\p{M}]*"
+_LETTERS = r"(?:(?!\d\u20E3)[\p{L}\p{N}])(?:(?!\d\u20E3)[\p{L}\p{N}\p{M}])*"
 _WORD = regex.compile(rf"{EMOJI}|{_LETTERS}(?:['’-]{_LETTERS})*", regex.V1)
+_EMOJI = regex.compile(EMOJI, regex.V1)
+_AFTER_A_STOP = regex.compile(rf"(?:\A|(?<=[.!?;:,])) *{EMOJI}", regex.V1)
 _CHARACTER = regex.compile(r"\X")
+_SENTENCE_END = re.compile(r"[.!?;\u3002\u0964] *")
 _TRAILING = " .!?;,"
 
 
@@ -68,22 +71,36 @@ def word_spans(text: str) -> list[tuple[int, int]]:
 def passages(text: str, most: int = MOST_WORDS) -> list[str]:
     """The plain form of a caption in runs of at most `most` words, of nearly equal size; at least one, maybe empty.
 
+    They are cut between sentences where one ends within half a run of the equal size: half a sentence reads oddly.
     Nothing but white space is lost, and the passages' words are the caption's, in order.
 
-    >>> passages("Two dogs play. One barks (loudly).", most=3)
-    ['two dogs play.', 'one barks (loudly)']
+    >>> passages("Two dogs play. One barks (loudly). A cat looks on.", most=6)
+    ['two dogs play.', 'one barks (loudly). a cat looks on']
     """
     plain = plain_caption(text)
     found = [match.span() for match in _WORD.finditer(plain)]
-    parts = -(-len(found) // most)
-    if parts < 2:
-        return [plain]
-    cuts = [0]
-    for part in range(1, parts):
-        first = part * len(found) // parts
+    cuts, start = [0], 0
+    while (left := len(found) - start) > most:
+        size = left // -(-left // most)
+        near = range(start + max(size - size // 2, 1), start + min(size + size // 2, most) + 1)
+        ends = [place for place in near if _SENTENCE_END.search(plain, found[place - 1][1], found[place][0])]
+        first = min(ends, key=lambda place: abs(place - start - size), default=start + size)
         space = plain.rfind(" ", found[first - 1][1], found[first][0])
         cuts.append(found[first][0] if space < 0 else space)
+        start = first
     return [plain[start:end].strip() for start, end in pairwise([*cuts, len(plain)])]
+
+
+def emoji_as_stops(plain: str) -> str:
+    """A plain caption whose emoji are full stops, for models that know no emoji; in front or after a stop, nothing.
+
+    Of an emoji's bytes such a model only sees that they are rare. A stop is what people put it in place of, and as odd
+    as a word that does not belong where it breaks a sentence.
+
+    >>> emoji_as_stops("🎉 two dogs 🍌 play. 🐕 one barks 🐶")
+    'two dogs. play. one barks'
+    """
+    return plain_caption(_EMOJI.sub(".", _AFTER_A_STOP.sub("", plain)))
 
 
 def _folded(text: str) -> str:
