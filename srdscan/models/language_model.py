@@ -12,12 +12,8 @@ import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, is_gguf, models_folder, remedy
-<<<<<<< HEAD
 from srdscan.models.whole import load_tokenizer, load_whole
-from srdscan.text.plain import passages, plain_caption, word_spans, words
-=======
 from srdscan.text.plain import emoji_as_stops, passages, plain_caption, word_spans, words
->>>>>>> helper-e
 
 Floats = npt.NDArray[np.float32]
 
