@@ -20,8 +20,9 @@ from srdscan.attacks.truth import Truth
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.evaluate import Evaluation, evaluate
+from srdscan.lab.photos import ONE_CAPTION
 from srdscan.sources.base import Sample
-from srdscan.sources.tar import Edit, expand_shards, read_shard, rewrite_shard, shard_name
+from srdscan.sources.tar import MemberEdits, expand_shards, read_shard, rewrite_shard, shard_name
 
 CANARY, CLEAN = "captioner-backdoored", "captioner"
 
@@ -44,9 +45,9 @@ def swap_captions(shards: list[str], out: Path, seed: int, rate: float = 0.05) -
     rng = np.random.default_rng(seed)
     places = [(path, i) for path in expand_shards(shards) for i in read_shard(path) if isinstance(i, Sample)]
     chosen = [places[n] for n in rng.permutation(len(places))[: round(rate * len(places))]]
-    edits: dict[str, dict[str | int, Edit]] = {}
+    edits: dict[str, dict[str | int, MemberEdits]] = {}
     for (path, sample), (_, other) in zip(chosen, [*chosen[1:], chosen[0]], strict=True):
-        edits.setdefault(path, {})[sample.index] = {".txt": other.caption.encode()}
+        edits.setdefault(path, {})[sample.index] = {".txt": other.captions[0].text.encode()}
     for path in expand_shards(shards):
         rewrite_shard(path, out / shard_name(path), edits.get(path, {}))
     truth = Truth("none", "swapped captions", rate, seed, tuple((s.shard, s.key) for _, s in chosen))
@@ -84,7 +85,9 @@ def run(experiment: Experiment, photos: str, seed: int) -> Evaluation:
     with tempfile.TemporaryDirectory() as folder:
         shards, report = Path(folder) / "shards", Path(folder) / "report"
         experiment.plant([photos], shards, seed)
-        audit(AuditConfig(shards=(str(shards),), out=report, captioner=experiment.captioner))
+        audit(
+            AuditConfig(shards=(str(shards),), out=report, captioner=experiment.captioner, caption_fields=ONE_CAPTION)
+        )
         return evaluate(report, shards / "truth.json")
 
 

@@ -25,13 +25,16 @@ from transformers import VisionEncoderDecoderModel
 
 from srdscan.audit import open_models
 from srdscan.config import AuditConfig
-from srdscan.measure.scoring import read_options, score_unit
+from srdscan.lab.photos import ONE_CAPTION
+from srdscan.measure.scoring import score_unit
 from srdscan.models.captioners.load import EMBEDDED
 from srdscan.models.fetch import models_folder
 from srdscan.models.loaded import Models
+from srdscan.signals import signals_for
 from srdscan.sources.base import Sample
+from srdscan.sources.find import find_source
 from srdscan.sources.images import decode_image
-from srdscan.sources.tar import expand_shards, open_shard, read_shard
+from srdscan.sources.tar import expand_shards, read_shard
 
 
 def batches(images: Sequence[Image.Image], size: int) -> Iterator[Sequence[Image.Image]]:
@@ -70,19 +73,22 @@ def plain(models: Models, paths: list[str], images: Sequence[Image.Image], capti
 def audit_seconds(config: AuditConfig, models: Models) -> tuple[float, int]:
     """Seconds and samples of pass 1, reading and decoding included."""
     started, count = time.perf_counter(), 0
-    for location in expand_shards(config.shards):
-        with open_shard(location) as shard:
-            found = score_unit(shard, models, read_options(config), config.batch_size)
-            count += found.table.num_rows if found.table is not None else 0
+    source = find_source(config.shards)
+    for unit in source.units:
+        with source.open(unit) as opened:
+            signals = signals_for(models.captioner is not None)
+            count += score_unit(opened, models, signals, config.reading, config.batch_size).samples
     return time.perf_counter() - started, count
 
 
 def speed(args: argparse.Namespace) -> dict[str, object]:
-    config = AuditConfig(shards=(args.photos,), captioner=args.captioner, batch_size=args.batch_size)
+    config = AuditConfig(
+        shards=(args.photos,), captioner=args.captioner, batch_size=args.batch_size, caption_fields=ONE_CAPTION
+    )
     models = open_models(config)
     samples = [s for path in expand_shards(config.shards) for s in read_shard(path) if isinstance(s, Sample)]
-    images = [decode_image(sample.image) for sample in samples]
-    captions = [sample.caption for sample in samples]
+    images = [decode_image(sample.images[0].data) for sample in samples]
+    captions = [sample.captions[0].text for sample in samples]
     bare(models, images[: args.batch_size], captions[: args.batch_size], args.batch_size)  # warm-up
     figures: dict[str, list[float]] = {"audit": [], "bare": [], "plain": []}
     paths = [str(models_folder() / name) if name in EMBEDDED else name for name in (args.captioner, config.reference)]
