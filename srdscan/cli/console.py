@@ -19,13 +19,16 @@ class _Pipe(io.FileIO):
 
 def lasting_streams() -> None:
     """Makes stdout and stderr replace what they cannot encode, go on when their reader ends, and be there at all."""
+    # What was closed before the start (`>&-`) leaves a number that the next file opened would get, and be printed into.
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
     sys.stdout = _lasting(sys.stdout, 1)
     sys.stderr = _lasting(sys.stderr, 2)
 
 
 def _lasting(stream: TextIO | None, number: int) -> TextIO:
     if stream is None:
-        # Closed before the start (`>&-`): the number must not go to the next file that is opened and written to.
         return open(os.devnull, "w", encoding="utf-8")
     if not isinstance(stream, io.TextIOWrapper):  # a notebook's, or a test's
         return stream

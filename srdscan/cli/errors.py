@@ -13,7 +13,13 @@ from srdscan.cli.stopping import Stopped, is_stopped
 USAGE_ERROR, INCOMPLETE = 2, 3
 
 FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
-FULL_WORDS = ("No space left on device", "File too large", "Disk quota exceeded", "PytorchStreamWriter failed writing")
+FULL_WORDS = (
+    "No space left on device",
+    "File too large",
+    "Disk quota exceeded",
+    "PytorchStreamWriter failed writing",
+    "enforce fail at inline_container.cc",  # torch.save, when its file is shorter than what it wrote
+)
 """Of libraries that pass on the system's words or their own, and not its number."""
 
 MISTAKEN = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, FileExistsError)
