@@ -17,7 +17,7 @@ from srdscan.text.plain import emoji_as_stops, passages, plain_caption, word_spa
 Floats = npt.NDArray[np.float32]
 
 PASSAGES_AT_ONCE = 512
-"""Passages whose variants are in memory together: a batch of captions of thousands of words makes millions of tokens."""
+"""Passages whose variants are in memory together: captions of thousands of words make millions of tokens."""
 
 WIDEST_ROW = 640
 """Columns of one row of input; attention masks grow with its square."""
@@ -113,7 +113,7 @@ class LanguageModel:
         count = len(words(passage))
         if count < 2 or len(self.tokenizer(passage, add_special_tokens=False).input_ids) <= self.limit:
             return [passage]
-        return [part for half in passages(passage, most=-(-count // 2)) for part in self._fitting(half)]
+        return [part for half in passages(passage, most=-(-count // 2), whole=1) for part in self._fitting(half)]
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, cut at the model's limit, with the end token."""

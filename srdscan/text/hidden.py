@@ -47,16 +47,11 @@ EMOJI: Final = "(?:" + _SEQUENCE % r"(?=[\p{Extended_Pictographic}--[\x00-\u25FF
 _INVISIBLE: Final = regex.compile(
     r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\uFFF9-\uFFFB]--[\t-\r\x1C-\x1F\x85]]", regex.V1
 )
-_JOINING: Final = "".join(
-    rf"\p{{{script}}}"
-    for script in (
-        "Arabic Syriac Thaana Nko Mandaic Mongolian Devanagari Bengali Gurmukhi Gujarati Oriya Tamil Telugu Kannada "
-        "Malayalam Sinhala Tibetan Khmer Myanmar"
-    ).split()
+_JOINING: Final = (
+    r"\p{Arabic}\p{Syriac}\p{Thaana}\p{Nko}\p{Mandaic}\p{Mongolian}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}"
+    r"\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Tibetan}\p{Khmer}\p{Myanmar}"
 )
-_EMOJI_OR_INVISIBLE: Final = regex.compile(
-    f"(?P<emoji>{_SEQUENCE % ''})|(?P<invisible>{_INVISIBLE.pattern})", regex.V1
-)
+_EMOJI_OR_INVISIBLE: Final = regex.compile(f"(?P<emoji>{_SEQUENCE % ''})|(?P<invisible>{_INVISIBLE.pattern})", regex.V1)
 _NEEDED: Final = regex.compile(
     r"\A\uFEFF|\u00AD"  # a file's byte order mark, a hyphen where a line may end
     rf"|(?<=[{_JOINING}])[\u200C\u200D]"
@@ -82,7 +77,7 @@ def stripped(text: str) -> str:
 
 
 def _without_selectors(found: regex.Match[str]) -> str:
-    return (found["emoji"] or "").replace("\uFE0E", "").replace("\uFE0F", "")
+    return (found["emoji"] or "").replace("\ufe0e", "").replace("\ufe0f", "")
 
 
 def smuggled(text: str) -> Iterator[str]:

@@ -15,7 +15,9 @@ def test_the_examples_in_the_docstrings_hold() -> None:
 
 def test_captions_that_hold_them_are_counted_by_kind() -> None:
     tags = "\U000e0061\U000e0062\U000e0063"
-    hidden = find_hidden(iter(["a dog", f"a cat{tags}", "👨\u200d👩\u200d👧 ❤\ufe0f", f"{tags}\u202efish", "\u200b" * 9]))
+    hidden = find_hidden(
+        iter(["a dog", f"a cat{tags}", "👨\u200d👩\u200d👧 ❤\ufe0f", f"{tags}\u202efish", "\u200b" * 9])
+    )
     assert hidden.rows.tolist() == [False, True, False, True, True]
     first, *others = hidden_findings(hidden)
     assert (first.term, first.where, first.samples) == ("U+E0000-U+E007F TAG CHARACTERS", "caption", 2)
