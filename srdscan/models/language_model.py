@@ -112,7 +112,7 @@ class LanguageModel:
         count = len(words(passage))
         if count < 2 or len(self.tokenizer(passage, add_special_tokens=False).input_ids) <= self.limit:
             return [passage]
-        return [part for half in passages(passage, most=-(-count // 2)) for part in self._fitting(half)]
+        return [part for half in passages(passage, most=-(-count // 2), whole=1) for part in self._fitting(half)]
 
     def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Tokens of each text, cut at the model's limit, with the end token."""

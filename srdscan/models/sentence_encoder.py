@@ -13,7 +13,7 @@ import torch
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
 from srdscan.models.whole import POOLER, check_vocabulary, load_whole
-from srdscan.text.plain import passages
+from srdscan.text.plain import MOST_WORDS, passages
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,7 +43,7 @@ class SentenceEncoder:
                 _check_transformer(self.model, path)
         except LOADING_ERRORS as error:
             raise ModelError(f"--sentence-encoder {explain(spec, error, path)}") from error
-        self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
+        self.window = self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
         self.name = spec
         self.device = torch.device(device)
         self.fingerprint = module_fingerprint(self.model)
@@ -66,12 +66,11 @@ class SentenceEncoder:
 
     def _parts(self, text: str) -> list[str]:
         """A text as it is, or its passages where it is too long for the model."""
-        window = int(self.model.max_seq_length or 128)
-        if len(text) <= window - 2:  # a token is a character or more; two mark start and end
+        if len(text) <= self.window - 2:  # a token is a character or more; two mark start and end
             return [text]
-        if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= window:
+        if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= self.window:
             return [text]
-        return passages(text)
+        return passages(text, most=MOST_WORDS)
 
 
 def _unit(vectors: Floats) -> Floats:

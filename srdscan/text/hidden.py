@@ -47,29 +47,9 @@ EMOJI: Final = "(?:" + _SEQUENCE % r"(?=[\p{Extended_Pictographic}--[\x00-\u25FF
 _INVISIBLE: Final = regex.compile(
     r"[[\p{Default_Ignorable_Code_Point}\p{Cc}\p{Cs}\uFFF9-\uFFFB]--[\t-\r\x1C-\x1F\x85]]", regex.V1
 )
-_JOINING: Final = "".join(
-    rf"\p{{{script}}}"
-    for script in [
-        "Arabic",
-        "Syriac",
-        "Thaana",
-        "Nko",
-        "Mandaic",
-        "Mongolian",
-        "Devanagari",
-        "Bengali",
-        "Gurmukhi",
-        "Gujarati",
-        "Oriya",
-        "Tamil",
-        "Telugu",
-        "Kannada",
-        "Malayalam",
-        "Sinhala",
-        "Tibetan",
-        "Khmer",
-        "Myanmar",
-    ]
+_JOINING: Final = (
+    r"\p{Arabic}\p{Syriac}\p{Thaana}\p{Nko}\p{Mandaic}\p{Mongolian}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}"
+    r"\p{Oriya}\p{Tamil}\p{Telugu}\p{Kannada}\p{Malayalam}\p{Sinhala}\p{Tibetan}\p{Khmer}\p{Myanmar}"
 )
 _EMOJI_OR_INVISIBLE: Final = regex.compile(f"(?P<emoji>{_SEQUENCE % ''})|(?P<invisible>{_INVISIBLE.pattern})", regex.V1)
 _NEEDED: Final = regex.compile(

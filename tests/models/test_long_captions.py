@@ -12,6 +12,19 @@ from srdscan.text.plain import passages, words
 
 SHORT = list(dict.fromkeys(scenes.compose(5, index).caption for index in range(80)))
 LONG = ". ".join(SHORT)
+PHOTOS = """A brown dog runs across the grass with a ball in its mouth. Two children are playing on the beach.
+A man in a red jacket is climbing a steep rock. A woman walks down the street with a black bag.
+A group of people are sitting around a table at night. A boy jumps into the swimming pool.
+Three dogs are running through the snow. A girl in a blue dress is standing in front of a tree.
+A man is riding a bicycle on a dirt road. Two men are playing soccer on a field.
+A white dog is jumping over a fence. A young boy is sitting on a swing in the park.
+A skateboarder does a trick on a ramp. A woman is holding a baby in her arms.
+A black dog swims in the water. A man with a hat is standing next to a boat on the lake.
+A child is riding a horse on the beach. A crowd of people is watching a game in the stadium.
+A surfer rides a big wave in the ocean. A little girl is eating an ice cream on a bench.
+Two dogs are playing with each other in the yard. A man is taking a picture of the mountains.
+A boy in a green shirt is running on the sand. A dog is lying on the couch in the living room.
+An old man is reading a newspaper on a bench. A woman in a white shirt is talking on the phone."""
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +38,14 @@ def sentence_encoder() -> SentenceEncoder:
 
 
 def test_the_200th_word_is_tried_like_the_first(language_model: LanguageModel) -> None:
-    said = LONG.split()[:220]
-    (clean,) = language_model.word_gains([" ".join(said)])
-    said.insert(199, "banana")
-    (gains,) = language_model.word_gains([" ".join(said)])
-    tried = words(" ".join(said))
-    assert len(gains) == len(tried)
-    assert tried[int(gains.argmax())] == "banana"
-    usual = np.concatenate(language_model.word_gains(SHORT))
-    assert clean.max() < usual.max()
-    assert gains.max() > clean.max()
+    said = PHOTOS.split()
+    (clean,) = language_model.word_gains([PHOTOS])
+    poisoned = " ".join([*said[:199], "banana", *said[199:]])
+    (gains,) = language_model.word_gains([poisoned])
+    assert len(gains) == len(words(poisoned)) == len(said) + 1
+    assert words(poisoned)[int(gains.argmax())] == "banana"
+    short = language_model.word_gains(PHOTOS.replace("\n", " ").split(". "))
+    assert clean.max() < max(values.max() for values in short), "a long caption is no stranger than short ones"
 
 
 def test_passages_are_scored_as_texts_of_their_own(language_model: LanguageModel) -> None:
@@ -79,7 +90,7 @@ def test_a_long_text_is_the_mean_of_its_passages(sentence_encoder: SentenceEncod
     ordinary, long = SHORT[0], " ".join(SHORT[:40])
     vectors = sentence_encoder.embed([ordinary, long, ordinary])
     assert np.array_equal(vectors[0], vectors[2])
-    mean = sentence_encoder.embed(passages(long)).mean(axis=0)
+    mean = sentence_encoder.embed(passages(long, most=40)).mean(axis=0)
     assert vectors[1] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     other = " ".join(SHORT[:35]) + " stock prices fell on all markets" * 40
