@@ -89,9 +89,8 @@ def load_tokenizer(path: str, **options: Any) -> Any:
     from transformers import AutoTokenizer
 
     if Path(path).is_dir() and not options:
-        patterns, what = NEEDED[-1]
-        if not any(any(Path(path).glob(pattern)) for pattern in patterns):
-            raise IncompleteModel(f"it has no tokenizer, only weights: {what} is missing")
+        if not any(any(Path(path).glob(pattern)) for pattern in NEEDED[-1][0]):
+            raise IncompleteModel("its tokenizer is missing")
     tokenizer = AutoTokenizer.from_pretrained(path, **options)
     check_vocabulary(tokenizer)
     return tokenizer
