@@ -78,7 +78,7 @@ def passages(text: str, most: int = PASSAGE_WORDS, whole: int = MOST_WORDS) -> l
     size: half a sentence reads oddly. Nothing but white space is lost; the passages' words are the caption's, in order.
 
     >>> passages("Two dogs play. One barks (loudly). A cat looks on.", most=6, whole=6)
-    ['two dogs play.', 'one barks (loudly). a cat looks on']
+    ['two dogs play. one barks (loudly).', 'a cat looks on']
     """
     plain = plain_caption(text)
     found = [match.span() for match in _WORD.finditer(plain)]

@@ -75,8 +75,10 @@ def test_only_what_is_about_the_image_is_kept(tmp_path: Path) -> None:
     scenes.write_shards(tmp_path / "clean", 64, 64, seed=21)
     (path,) = (str(file) for file in (tmp_path / "clean").glob("*.tar"))
     before = [item for item in read_shard(path) if isinstance(item, Sample)]
-    lies = {3: before[4].caption, 9: before[10].caption}
-    says = {s.index: {".txt": f"banana {lies.get(s.index, s.caption)}".encode()} for s in before if s.index < 12}
+    lies = {3: before[4].captions[0].text, 9: before[10].captions[0].text}
+    says = {
+        s.index: {".txt": f"banana {lies.get(s.index, s.captions[0].text)}".encode()} for s in before if s.index < 12
+    }
     (tmp_path / "shards").mkdir()
     rewrite_shard(path, tmp_path / "shards" / "a.tar", dict(says))
     audit(AuditConfig(shards=(str(tmp_path / "shards"),), out=tmp_path / "run", sanitize=tmp_path / "out"))
@@ -85,6 +87,6 @@ def test_only_what_is_about_the_image_is_kept(tmp_path: Path) -> None:
     for sample in before[:12]:
         expected = "reference", rows[sample.key]["reference"]
         if sample.index not in lies and fates[sample.index][0] == "trimmed":
-            expected = "trimmed", sample.caption
+            expected = "trimmed", sample.captions[0].text
         assert fates[sample.index] == expected
     assert sum(fate == "trimmed" for fate, _ in fates.values()) >= 8

@@ -8,7 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from zoo import encoded, picture, png_bomb, webp_bomb
 
 from srdscan.sources.images import ImageError, decode_image
@@ -157,7 +157,30 @@ def test_a_truncated_file_is_undecodable(kind: str, share: float) -> None:
 @pytest.mark.parametrize("kind", ["GIF", "BMP", "TIFF", "PPM"])
 def test_other_formats_are_refused(kind: str) -> None:
     error = refusal(encoded(picture(), kind))
-    assert (error.reason, error.detail) == ("undecodable", "not a JPEG, PNG or WebP file")
+    told = {"PPM": "not a JPEG, PNG or WebP file"}
+    detail = told.get(kind, f"a {kind} file, which is not read: convert it to JPEG, PNG or WebP")
+    assert (error.reason, error.detail) == ("undecodable", detail)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "empty file"),
+        (b"<!DOCTYPE html><html>404", "HTML page"),
+        (b"<svg>", "SVG"),
+        (b"\0\0\0\x18ftypavif", "AVIF"),
+    ],
+)
+def test_what_crawlers_save_under_a_picture_s_name_is_called_what_it_is(data: bytes, told: str) -> None:
+    assert told in refusal(data).detail
+
+
+def test_a_png_with_much_text_or_a_large_profile_is_decoded() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("workflow", "0, " * 600_000, zip=True)
+    image = picture()
+    data = encoded(image, "PNG", pnginfo=info, icc_profile=bytes(3 << 20))
+    assert np.array_equal(np.asarray(decode_image(data)), np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("data", [b"", b"hello", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP"])
