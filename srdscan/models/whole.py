@@ -88,9 +88,9 @@ def load_tokenizer(path: str, **options: Any) -> Any:
     """
     from transformers import AutoTokenizer
 
-    if Path(path).is_dir() and not options:
-        if not any(any(Path(path).glob(pattern)) for pattern in NEEDED[-1][0]):
-            raise IncompleteModel("its tokenizer is missing")
+    patterns = NEEDED[-1][0]
+    if Path(path).is_dir() and not options and not any(any(Path(path).glob(pattern)) for pattern in patterns):
+        raise IncompleteModel("its tokenizer is missing")
     tokenizer = AutoTokenizer.from_pretrained(path, **options)
     check_vocabulary(tokenizer)
     return tokenizer
