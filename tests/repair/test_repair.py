@@ -116,7 +116,7 @@ def test_captions_come_back_without_the_pattern(observer: Observer) -> None:
     assert pattern is not None
     with_it, without = mended(observer, waves, pattern), mended(observer, waves, None)
     freed = [item for item in with_it if SUBTRACT in item.actions]
-    assert len(freed) >= 8
+    assert len(freed) >= 6
     assert all(item.image is not None for item in freed)
     honest = observer.captioner.describe(observer.captioner.encode(clean)).captions
     same = [sum(r.caption == text for r, text in zip(found, honest, strict=True)) for found in (with_it, without)]
