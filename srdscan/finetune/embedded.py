@@ -6,11 +6,12 @@ from typing import Any, cast
 
 import torch
 from PIL import Image
-from transformers import AutoTokenizer, VisionEncoderDecoderModel
+from transformers import VisionEncoderDecoderModel
 
 from srdscan.finetune.grid import SIZE, FeatureTable, Schedule, extract_features, save_captioner, train_decoder
 from srdscan.finetune.learner import EpochDone, StepDone
 from srdscan.models.captioners.grid_encoder import GridEncoder
+from srdscan.models.whole import load_tokenizer
 
 
 class EmbeddedLearner:
@@ -25,7 +26,7 @@ class EmbeddedLearner:
 
     def __init__(self, model: Any, path: str) -> None:
         self.model: VisionEncoderDecoderModel = model
-        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.tokenizer = load_tokenizer(path)
 
     def encode(self, images: Sequence[Image.Image]) -> torch.Tensor:
         """(B, 512, 14, 14) float16, one view of each picture."""

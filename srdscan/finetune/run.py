@@ -19,7 +19,8 @@ from srdscan.models.captioners.grid_encoder import GridEncoder
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
 from srdscan.models.captioners.load import load_captioner, model_type, resolve_model
 from srdscan.models.device import pick_device, reuse_large_allocations
-from srdscan.models.fetch import ModelError
+from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+from srdscan.models.whole import load_whole
 from srdscan.progress import Progress, Quiet
 from srdscan.sources.base import Irregular, Source
 from srdscan.sources.find import find_source
@@ -104,9 +105,12 @@ def load_learner(config: FinetuneConfig) -> Learner:
     """
     path = resolve_model(config.base)
     if Path(path).is_dir() and model_type(path) == "vision-encoder-decoder":
-        model = VisionEncoderDecoderModel.from_pretrained(path, dtype=torch.float32, use_safetensors=True)
-        if isinstance(model.encoder, GridEncoder):
-            return EmbeddedLearner(model, path)
+        try:
+            model = load_whole(VisionEncoderDecoderModel, path)
+            if isinstance(model.encoder, GridEncoder):
+                return EmbeddedLearner(model, path)
+        except LOADING_ERRORS as error:
+            raise ModelError(explain(config.base, error, path, images=True)) from error
     captioner = load_captioner(config.base, pick_device(config.device), prompt=config.prompt)
     if not isinstance(captioner, HuggingFaceCaptioner):
         raise ModelError(f"{config.base}: only Hugging Face captioners can be fine-tuned")

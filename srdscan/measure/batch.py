@@ -80,16 +80,25 @@ class Batch:
         """
         if role == "reference":
             return self.reference.log_probs
-        parts = [passages(text) for text in self.texts(role)]
-        counts = np.array([len(part) for part in parts])
-        scored = score_each(
-            self.reference_captioner,
-            self.reference_encoding,
-            np.repeat(self.images(role), counts),
-            [passage for part in parts for passage in part],
-        )
-        starts = np.cumsum(counts) - counts
-        return [np.concatenate(scored[start : start + n]) for start, n in zip(starts, counts, strict=True)]
+        return support_each(self.reference_captioner, self.reference_encoding, self.images(role), self.texts(role))
+
+
+def support_each(
+    captioner: Captioner, encoding: Any, images: npt.NDArray[np.int64], texts: Sequence[str]
+) -> list[Floats]:
+    """ln p(token | image) of captions of any length, passage by passage, in the order of their words.
+
+    Args:
+        encoding: of B images.
+        images: (T,) which image each caption is about.
+        texts: T captions, as they are written.
+    """
+    parts = [passages(text) for text in texts]
+    counts = np.array([len(part) for part in parts], dtype=np.int64)
+    asked = [passage for part in parts for passage in part]
+    scored = score_each(captioner, encoding, np.repeat(images, counts), asked)
+    starts = np.cumsum(counts) - counts
+    return [np.concatenate(scored[start : start + n]) for start, n in zip(starts, counts, strict=True)]
 
 
 def score_each(

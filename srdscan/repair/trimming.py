@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from srdscan.findings.finding import Finding
 from srdscan.findings.terms import stems
+from srdscan.measure.batch import support_each
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.models.loaded import Models
 from srdscan.signals.grounding import surprise
-from srdscan.text.plain import plain_caption, word_spans
+from srdscan.text.plain import word_spans
 
 MOST_CUT = 0.5
 """Share of a caption's words beyond which what is left is no caption."""
@@ -119,7 +120,7 @@ def trim(
     kept: dict[int, str] = {}
     for batch, images in source.images(list(cut)):
         texts = [cut[row] for row in batch]
-        given = models.reference.score(models.reference.encode(images), [plain_caption(text) for text in texts])
+        given = support_each(models.reference, models.reference.encode(images), np.arange(len(texts)), texts)
         against = surprise(given, models.language_model.log_probs(texts))
         kept |= {row: text for row, text, nats in zip(batch, texts, against, strict=True) if nats <= bar}
     return kept
