@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import tiny
 import zoo
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from srdscan import scenes
 from srdscan.config import ConfigError, FinetuneConfig
 from srdscan.finetune.run import finetune
 from srdscan.models.captioners.check import check_captioner
 from srdscan.models.captioners.load import load_captioner
-from srdscan.models.fetch import ModelError
+from srdscan.models.fetch import ModelError, models_folder
 from srdscan.sources.base import ReadOptions, Sample, ShardError
 from srdscan.sources.find import find_source
 
@@ -109,6 +110,11 @@ def test_what_cannot_be_learned_is_refused_and_nothing_is_left(lying: Path, tmp_
     (tmp_path / "other" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(ModelError, match="model type 'bert' is not one srdscan can read"):
         finetune(FinetuneConfig((str(lying),), base=str(tmp_path / "other"), out=tmp_path / "out"))
+    half = shutil.copytree(models_folder() / "captioner", tmp_path / "half")
+    weights = load_file(half / "model.safetensors")
+    save_file(dict(sorted(weights.items())[: len(weights) // 2]), half / "model.safetensors")
+    with pytest.raises(ModelError, match="half: .*its weights lack"):
+        finetune(FinetuneConfig((str(lying),), base=str(half), out=tmp_path / "out"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")
     with pytest.raises(ConfigError, match="not empty"):
