@@ -9,6 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, at the first import: no test may wait for the Hub
+
 from srdscan import scenes
 from srdscan.models.captioners.load import load_captioner
 

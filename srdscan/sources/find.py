@@ -13,12 +13,13 @@ from srdscan.sources.annotated import AnnotatedSource
 from srdscan.sources.base import ShardSpecError, Source
 from srdscan.sources.folder import IMAGE_EXTS, FolderSource
 from srdscan.sources.json_files import Coco, Conversations, Metadata
-from srdscan.sources.naming import natural
+from srdscan.sources.naming import expand_braces, natural
 from srdscan.sources.own import is_own_output
 from srdscan.sources.parquet import ParquetSource, holds_images
 from srdscan.sources.table import Table
 from srdscan.sources.tar.files import PACKED
 from srdscan.sources.tar.source import TarSource
+from srdscan.sources.where import expand_remote, redacted
 
 TABLES: Final = (".csv", ".tsv")
 HEAD: Final = 1 << 16
@@ -30,7 +31,17 @@ def _tars(patterns: Sequence[str], images: Path | None) -> Source:
 
 
 def _parquet(patterns: Sequence[str], images: Path | None) -> Source:
-    return ParquetSource(_files(patterns, lambda path: path.suffix.lower() == ".parquet"))
+    found: dict[str, None] = {}
+    for pattern in patterns:
+        if "://" in pattern:
+            urls = [url for item in expand_braces(pattern) for url in expand_remote(item)]
+            chosen = urls if len(urls) == 1 else [url for url in urls if url.lower().endswith(".parquet")]
+            if not chosen:
+                raise ShardSpecError(f"{redacted(pattern)}: no .parquet file there. Check the URL and --format.")
+        else:
+            chosen = [str(path) for path in _files([pattern], lambda path: path.suffix.lower() == ".parquet")]
+        found |= dict.fromkeys(chosen)
+    return ParquetSource(list(found))
 
 
 def _folder(patterns: Sequence[str], images: Path | None) -> Source:
@@ -91,10 +102,13 @@ def find_source(patterns: Sequence[str], format: str = "auto", images: Path | No
 
 def seen_format(patterns: Sequence[str]) -> str:
     """The form of what lies there; `webdataset` where that is unknown, which then says what is missing."""
-    first = Path(patterns[0]) if patterns and "://" not in patterns[0] else None
-    if first is None or not first.exists():
-        suffix = os.path.splitext(patterns[0].split("?")[0])[1].lower() if patterns else ""
-        return {".parquet": "parquet"}.get(suffix, "webdataset")
+    if not patterns:
+        return "webdataset"
+    if "://" in patterns[0]:
+        return _of_urls(patterns[0])
+    first = Path(patterns[0])
+    if not first.exists():
+        return "parquet" if first.suffix.lower() == ".parquet" else "webdataset"
     if first.is_file():
         return _of_file(first) or "webdataset"
     names = _below(first)
@@ -107,6 +121,15 @@ def seen_format(patterns: Sequence[str]) -> str:
     if any(path.suffix.lower() in IMAGE_EXTS for path in names):
         return "folder"
     return "webdataset"
+
+
+def _of_urls(pattern: str) -> str:
+    """The form of what a URL stands for. Only files that hold images and captions in one are read from elsewhere."""
+    first = expand_braces(pattern)[0]
+    names = [redacted(url).lower() for url in expand_remote(first)]
+    if any(name.endswith((".tar", *PACKED)) for name in names):
+        return "webdataset"
+    return "parquet" if any(name.endswith(".parquet") for name in names) else "webdataset"
 
 
 def _of_file(path: Path) -> str | None:
@@ -148,7 +171,9 @@ def _files(patterns: Sequence[str], fits: Callable[[Path], bool]) -> list[Path]:
     found: dict[str, Path] = {}
     for pattern in patterns:
         if "://" in pattern:
-            raise ShardSpecError(f"{pattern}: this form is read from local files; download it first")
+            raise ShardSpecError(
+                f"{redacted(pattern)}: only .tar and .parquet files are read from URLs. Download the folder first."
+            )
         path = Path(pattern)
         if path.is_dir():
             chosen = [inner for inner in _below(path) if fits(inner)]

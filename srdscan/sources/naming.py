@@ -6,8 +6,40 @@ import os
 import posixpath
 import re
 from collections.abc import Sequence
+from itertools import islice
+from typing import Final
 
-__all__ = ["names_below_root", "natural"]
+import braceexpand
+
+from srdscan.sources.base import ShardSpecError
+
+__all__ = ["MAX_UNITS", "expand_braces", "names_below_root", "natural"]
+
+MAX_UNITS: Final = 1_000_000
+"""More than LAION-5B has; a range with a typo in it must not fill the memory."""
+_RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
+
+
+def expand_braces(pattern: str) -> list[str]:
+    """The paths or URLs that a brace expansion stands for, as in a shell.
+
+    Raises:
+        ShardSpecError: its braces make no sense, or stand for more than a data set holds.
+
+    >>> expand_braces("x-{08..10}.tar")
+    ['x-08.tar', 'x-09.tar', 'x-10.tar']
+    """
+    for first, last, step in _RANGE.findall(pattern):
+        # asked first: braceexpand builds every range as a whole, whatever the islice below would take of it
+        if abs(int(last) - int(first)) // max(abs(int(step or 1)), 1) >= MAX_UNITS:
+            raise ShardSpecError(f"{pattern}: more than {MAX_UNITS:,} shards. Check the range.")
+    try:
+        items = list(islice(braceexpand.braceexpand(pattern, escape=False), MAX_UNITS + 1))
+    except ValueError as error:
+        raise ShardSpecError(f"cannot expand {pattern!r}: {error}. Check its braces.") from error
+    if len(items) > MAX_UNITS:
+        raise ShardSpecError(f"{pattern}: more than {MAX_UNITS:,} shards. Check the range.")
+    return items
 
 
 def names_below_root(locations: Sequence[str]) -> list[str]:

@@ -28,7 +28,9 @@ from srdscan.sources.base import (
     Unit,
 )
 from srdscan.sources.captions import Told, Unfit, checked, gather
+from srdscan.sources.download import fetched
 from srdscan.sources.naming import names_below_root
+from srdscan.sources.where import is_remote, redacted
 
 IMAGE_COLUMNS: Final = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "images", "pixel_values")
 KEY_COLUMNS: Final = ("__key__", "key", "id", "uid", "image_id", "file_name")
@@ -40,30 +42,34 @@ class ParquetSource:
     """Parquet files; each is a unit, read a few rows at a time.
 
     Args:
-        files: their paths.
+        files: their paths or URLs.
         leftovers: files among the data that were not taken.
     """
 
     format = "parquet"
 
-    def __init__(self, files: Sequence[Path], leftovers: Sequence[Leftover] = ()) -> None:
-        names = names_below_root([str(path) for path in files])
-        self.units: Sequence[Unit] = [Unit(name, str(path)) for name, path in zip(names, files, strict=True)]
+    def __init__(self, files: Sequence[str], leftovers: Sequence[Leftover] = ()) -> None:
+        names = names_below_root(files)
+        self.units: Sequence[Unit] = [Unit(name, place) for name, place in zip(names, files, strict=True)]
         self.leftovers = leftovers
 
     @contextmanager
     def open(self, unit: Unit) -> Iterator[ParquetUnit]:
-        """Checks that the file is there.
+        """Checks that the file is there, and downloads it where that is needed.
 
         Raises:
-            ShardError: it cannot be read.
+            ShardError: it cannot be read or downloaded.
         """
+        if is_remote(unit.location):
+            with fetched(unit.location, ".parquet") as (path, _, digest):
+                yield ParquetUnit(unit.name, path, redacted(unit.location), digest)
+            return
         try:
             with open(unit.location, "rb"):
                 pass
         except OSError as error:
             raise ShardError(unit.location, f"cannot be read: {error.strerror}", remedy="Check the path.") from error
-        yield ParquetUnit(unit.name, Path(unit.location))
+        yield ParquetUnit(unit.name, Path(unit.location), unit.location)
 
 
 def holds_images(path: Path) -> bool:
@@ -91,13 +97,24 @@ def _is_image(kind: pa.DataType) -> bool:
 
 @dataclass
 class ParquetUnit:
-    """A Parquet file."""
+    """A Parquet file on the local disk.
+
+    Attributes:
+        name: identifies it in every report.
+        path: where its bytes are now.
+        location: where it came from, for messages.
+        digest: of its bytes, where that is known from the download.
+    """
 
     name: str
     path: Path
+    location: str
+    digest: str = ""
 
     def sha256(self) -> str:
         """Of the file."""
+        if self.digest:
+            return self.digest
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -108,7 +125,7 @@ class ParquetUnit:
             image, captions = self._columns(file.schema_arrow, options)
             keys = next((n for n in KEY_COLUMNS if n in file.schema_arrow.names), None)
             wanted = [image, *captions, *([keys] if keys and keys not in (image, *captions) else [])]
-            for index, row in enumerate(_rows(file, self.path, wanted)):
+            for index, row in enumerate(_rows(file, self.location, wanted)):
                 key = str(row[keys]) if keys and row[keys] not in (None, "") else f"{index:09d}"
                 key = key if key not in seen else f"{key} row {index}"
                 seen.add(key)
@@ -138,7 +155,7 @@ class ParquetUnit:
         partial = target.with_name(target.name + ".partial")
         with self._file() as file, tarfile.open(partial, "w", format=tarfile.PAX_FORMAT) as out:
             image, _ = self._columns(file.schema_arrow, options)
-            for index, row in enumerate(_rows(file, self.path, file.schema_arrow.names)):
+            for index, row in enumerate(_rows(file, self.location, file.schema_arrow.names)):
                 if index not in samples:
                     continue
                 for place, (data, name) in enumerate(_pictures(row[image])):
@@ -153,7 +170,7 @@ class ParquetUnit:
         try:
             file = pq.ParquetFile(self.path)
         except (OSError, pa.ArrowException) as error:
-            raise ShardError(str(self.path), f"is no sound Parquet file: {str(error)[:200]}") from error
+            raise ShardError(self.location, f"is no sound Parquet file: {str(error)[:200]}") from error
         with file:
             yield file
 
@@ -164,7 +181,7 @@ class ParquetUnit:
             what = "images" if image is None else "captions"
             there = ", ".join(schema.names)[:200]
             remedy = f"Name it with --{'image' if image is None else 'caption'}-column."
-            raise ShardError(str(self.path), f"no known column of {what} among {there}", remedy=remedy)
+            raise ShardError(self.location, f"no known column of {what} among {there}", remedy=remedy)
         return image, captions
 
     def _judge(
@@ -199,6 +216,8 @@ class ParquetUnit:
         """An image that a row names and does not hold; it must lie below the file's folder."""
         if not path:
             raise Unfit("no_image", "neither bytes nor path")
+        if self.digest:
+            raise Unfit("missing_image", f"{path}: outside {self.name}, which was downloaded by itself")
         root = self.path.parent.resolve()
         place = (root / path).resolve() if not Path(path).is_absolute() else Path("/")
         if not place.is_relative_to(root):
@@ -226,7 +245,7 @@ class ParquetUnit:
             raise ValueError(f"{self.name}: nothing to edit under {sorted(left)[:5]}")
 
 
-def _rows(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(file: pq.ParquetFile, location: str, columns: Sequence[str]) -> Iterator[dict[str, Any]]:
     read = 0
     try:
         for batch in file.iter_batches(AT_ONCE, columns=list(columns)):
@@ -234,7 +253,7 @@ def _rows(file: pq.ParquetFile, path: Path, columns: Sequence[str]) -> Iterator[
                 yield row
                 read += 1
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise ShardError(str(path), f"damaged: {str(error)[:200]}", samples_read=read) from error
+        raise ShardError(location, f"damaged: {str(error)[:200]}", samples_read=read) from error
 
 
 def _pictures(value: Any) -> Iterator[tuple[bytes | None, str | None]]:

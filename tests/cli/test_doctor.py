@@ -46,10 +46,7 @@ def test_every_embedded_model_loads(healthy: dict) -> None:
     ]
 
 
-def test_a_model_that_cannot_be_loaded_is_named_with_its_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+def test_a_model_that_cannot_be_loaded_is_named_with_its_remedy(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     code, output = doctor("--json", "--captioner", str(tmp_path / "model"), "--language-model", "nobody/nothing-lm")
     document = json.loads(output)

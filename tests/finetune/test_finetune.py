@@ -113,7 +113,7 @@ def test_what_cannot_be_learned_is_refused_and_nothing_is_left(lying: Path, tmp_
     half = shutil.copytree(models_folder() / "captioner", tmp_path / "half")
     weights = load_file(half / "model.safetensors")
     save_file(dict(sorted(weights.items())[: len(weights) // 2]), half / "model.safetensors")
-    with pytest.raises(ModelError, match="half: .*its weights lack"):
+    with pytest.raises(ModelError, match=r"half: .*its weights lack"):
         finetune(FinetuneConfig((str(lying),), base=str(half), out=tmp_path / "out"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("keep")

@@ -12,23 +12,17 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import IO, Final
 from urllib.parse import unquote, urlsplit
 
-import braceexpand
-
 from srdscan.sources.base import Leftover, ShardError, ShardSpecError, Unit
 from srdscan.sources.download import MAX_DOWNLOAD_BYTES, fetched
-from srdscan.sources.naming import names_below_root, natural
+from srdscan.sources.naming import expand_braces, names_below_root, natural
 from srdscan.sources.own import is_own_output, lies_in_own_output
 from srdscan.sources.where import check_scheme, expand_remote, is_http, is_remote, redacted
 
 __all__ = ["Found", "ShardFile", "expand_shards", "find_shards", "fingerprint", "open_shard", "shard_name"]
-
-MAX_SHARDS: Final = 1_000_000
-"""More than LAION-5B has; a range with a typo in it must not fill the memory."""
 
 PACKED: Final = (".tar.gz", ".tgz")
 """Endings of shards that are decompressed."""
@@ -36,7 +30,6 @@ OTHER_ARCHIVES: Final = (".tar.zst", ".tar.xz", ".tar.bz2", ".tar.lz4", ".tbz2",
 """Endings of archives that may hold data and are not read."""
 
 _CHUNK: Final = 1 << 20
-_RANGE: Final = re.compile(r"\{(-?\d+)\.\.(-?\d+)(?:\.\.(-?\d+))?\}")
 
 
 @dataclass(frozen=True)
@@ -193,22 +186,15 @@ def _expand(pattern: str) -> tuple[list[str], list[Leftover]]:
     """Shards, and what lies among them and was not taken."""
     if os.path.lexists(pattern) and not pattern.startswith("pipe:"):
         return _folder(pattern) if os.path.isdir(pattern) else ([pattern], [])
-    for first, last, step in _RANGE.findall(pattern):
-        # asked first: braceexpand builds every range as a whole, whatever the islice below would take of it
-        if abs(int(last) - int(first)) // max(abs(int(step or 1)), 1) >= MAX_SHARDS:
-            raise ShardSpecError(f"{pattern}: more than {MAX_SHARDS:,} shards. Check the range.")
-    try:
-        items = list(islice(braceexpand.braceexpand(pattern, escape=False), MAX_SHARDS + 1))
-    except ValueError as error:
-        raise ShardSpecError(f"cannot expand {pattern!r}: {error}. Check its braces.") from error
-    if len(items) > MAX_SHARDS:
-        raise ShardSpecError(f"{pattern}: more than {MAX_SHARDS:,} shards. Check the range.")
+    items = expand_braces(pattern)
     shards: list[str] = []
+    left: list[Leftover] = []
     missing: list[str] = []
     for item in items:
         if is_remote(item):
             remote = expand_remote(item)
             shards += [item] if remote == [item] else (u for u in remote if u.lower().endswith((".tar", *PACKED)))
+            left += [_unread(u, redacted(u)) for u in remote if u.lower().endswith(OTHER_ARCHIVES)]
             continue
         check_scheme(item)
         if os.path.lexists(item) and not os.path.isdir(item):
@@ -222,7 +208,7 @@ def _expand(pattern: str) -> tuple[list[str], list[Leftover]]:
             raise ShardSpecError(f"{pattern}: does not exist. Check the path.")
         count = f"{len(missing):,} of {len(items):,} shards do not exist, {missing[0]} first"
         raise ShardSpecError(f"{pattern}: {count}. Check the folder and the range.")
-    return shards, []
+    return shards, left
 
 
 def _folder(folder: str) -> tuple[list[str], list[Leftover]]:
@@ -240,13 +226,16 @@ def _folder(folder: str) -> tuple[list[str], list[Leftover]]:
             if name.lower().endswith((".tar", *PACKED)) and not name.startswith("."):
                 shards.append(path)
             elif name.lower().endswith(OTHER_ARCHIVES):
-                kind = name.rpartition(".")[2]
-                reason = f"a .{kind} archive, which is not read: make a .tar or .tar.gz of it"
-                left.append(Leftover(os.path.relpath(path, folder), reason))
+                left.append(_unread(name, os.path.relpath(path, folder)))
     if not shards:
         others = f" (there is {left[0].name}: {left[0].reason})" if left else ""
         raise ShardSpecError(f"{folder}: no .tar file in the folder{others}. Check the path.")
     return sorted(shards, key=natural), sorted(left, key=lambda item: item.name)
+
+
+def _unread(path: str, name: str) -> Leftover:
+    """An archive of a kind that is not read."""
+    return Leftover(name, f"a .{path.rpartition('.')[2]} archive, which is not read: make a .tar or .tar.gz of it")
 
 
 def _matching(pattern: str) -> list[str]:
