@@ -137,6 +137,9 @@ def _from_web(url: str, location: str, timeout: float) -> Iterator[bytes]:
     except urllib.error.HTTPError as error:
         remedy = "Check the URL." if error.code in (404, 410) else "Check the access rights or try again."
         words = http.client.responses.get(error.code, "unknown")  # not error.reason: the server words that
+        if error.code // 100 == 3:
+            words = "a redirect that is not followed"
+            remedy = "Name the file's own URL."
         raise ShardError(location, f"HTTP error {error.code} ({words})", remedy=remedy) from None
     except TimeoutError:
         raise ShardError(location, f"download stalled for {timeout:g} s", size or None, "Try again.") from None
