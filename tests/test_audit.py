@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import zoo
+from typer.testing import CliRunner
 
 from srdscan import scenes
 from srdscan.audit import Outcome, audit
+from srdscan.cli.commands import app
 from srdscan.config import AuditConfig, ConfigError
 from srdscan.evaluate import evaluate
 from srdscan.sources.base import Sample
@@ -264,12 +266,16 @@ def test_calibration_on_trusted_shards_gives_exact_p_values(small: Path, tmp_pat
         (("poison", "examples/clean", "--out", "x", "--trigger", "nosuch"), 2, "known are"),
     ],
 )
-def test_mistakes_are_explained_in_one_line(tmp_path: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_mistakes_are_explained_in_one_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
     extra = ("--out", tmp_path / "out") if arguments[0] == "audit" else ()
-    done = run_cli(*arguments, *extra)
-    assert done.returncode == code
+    done = CliRunner().invoke(app, [*arguments, *map(str, extra)])
+    assert done.exit_code == code
     assert words in done.stderr
     assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) <= 4
 
 
 def test_help_imports_neither_torch_nor_transformers() -> None:

@@ -205,3 +205,16 @@ def test_idefics_images_are_not_split(folders: dict[str, Path]) -> None:
     captioner: Any = load_captioner(str(folders["smolvlm"]))
     assert captioner._pixels([Image.new("RGB", (300, 90), "red")] * 2).shape == (2, 1, 3, tiny.SIDE, tiny.SIDE)
     assert isinstance(captioner.preprocess, Preprocessor)
+
+
+@pytest.mark.parametrize("family", ["llava", "idefics3", "smolvlm"])
+def test_an_image_token_in_a_caption_takes_no_feature(
+    family: str, folders: dict[str, Path], images: list[Image.Image]
+) -> None:
+    captioner: Any = load_captioner(str(folders[family]))
+    memory = captioner.memory(captioner.encode(images[:2]))
+    ids = torch.tensor([[*captioner.prefix, captioner.image_token, 5]]).repeat(2, 1)  # a model may say it
+    with torch.inference_mode():
+        logits, _ = captioner.decode(memory, ids, torch.ones_like(ids), attention=False)
+    assert torch.isfinite(logits).all()
+    assert logits.shape[:2] == ids.shape

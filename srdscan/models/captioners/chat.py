@@ -49,9 +49,10 @@ class ChatCaptioner(HuggingFaceCaptioner):
         return ids
 
     def _embeddings(self, memory: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        """(B, N, D) of tokens, image features in place of image tokens."""
+        """(B, N, D) of tokens, image features in place of the prompt's image tokens; a caption may hold one, too."""
         embeddings: torch.Tensor = self.model.get_input_embeddings()(ids)
         places = (ids == self.image_token)[..., None]
+        places[:, len(self.prefix) :] = False
         return embeddings.masked_scatter(places, memory.to(embeddings.dtype))
 
     def _language_model(self) -> Any:
