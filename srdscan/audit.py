@@ -88,8 +88,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
 
     repairs: dict[int, Repair] = {}
     sanitized: Sanitized | None = None
-    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
-    fit = measure_fit(scores, roles)
+    fit = measure_fit(scores, _roles(models))
     if config.sanitize is not None and all(item.fits for item in fit):
         repairs, sanitized = write_sanitized(config, models, policy, examined, progress)
 
@@ -140,6 +139,11 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.prompt,
         config.reference_prompt,
     )
+
+
+def _roles(models: Models) -> tuple[Role, ...]:
+    """The kinds of text that are audited."""
+    return ("caption", "output") if models.captioner is not None else ("caption",)
 
 
 def _canary(config: AuditConfig) -> FinetuneConfig:
@@ -311,7 +315,9 @@ def judge(
 ) -> Verdicts:
     """All signals, then what is measured on changed images: peak ablation and substitution; then the decision."""
     progress.stage("deciding", None)
-    evidence = judge_signals(scores, models.captioner is not None, calibration) if len(scores) else {}
+    model_audit = models.captioner is not None
+    poor = [item.role for item in measure_fit(scores, _roles(models)) if not item.reference]
+    evidence = judge_signals(scores, model_audit, calibration, poor) if len(scores) else {}
     verdicts = decide(evidence, scores.sample_of, config.fdr)
     captioner = models.captioner
     if captioner is None or "attention_shape" not in scores.meta or not len(scores):

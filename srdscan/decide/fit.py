@@ -1,9 +1,13 @@
-"""Do the models understand this data set at all? Where they do not, distance from a reference means nothing.
+"""Do the models understand this data set at all? Each witness is asked before it is heard.
 
-Two numbers tell, of each kind of text that is audited: how near it is to the reference caption of its own image, and
-how often it is nearer to that than to the reference caption of another image. Captioners that describe what is there
-agree on the second even where their styles differ much; one that never saw such images says things that fit no image
-better than another.
+The reference captioner: how near a text is to the reference caption of its own image, and how often it is nearer to
+that than to the reference caption of another. Captioners that describe what is there agree on the second even where
+their styles differ much; one that never saw such images says things that fit no image better than another.
+
+The matcher: how often a caption fits its own image better than another, by the data set's own pairs
+(`stats.agreement`).
+
+Where the reference does not understand, the signals that lean on it abstain; where neither does, there is no verdict.
 """
 
 from dataclasses import dataclass
@@ -14,6 +18,7 @@ from scipy.stats import mannwhitneyu
 
 from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores
+from srdscan.signals.agreement import agreement_of
 
 FEWEST = 20
 """Samples below which nothing is said."""
@@ -32,12 +37,17 @@ class Fit:
         agreement: Median cosine with the reference caption of the same image.
         discernment: Share of comparisons in which a text is nearer to its own image's reference caption than texts
             are to another image's; 0.5 is chance.
-        fits: False if both are so low that the audit says nothing.
+        matcher: Share of comparisons in which a caption fits its own image better than another, by the data set's own
+            pairs; None of what a captioner says.
+        reference: Whether the reference captioner understands: signals that lean on it are heard.
+        fits: Whether one of the two does; else the audit says nothing.
     """
 
     role: Literal["caption", "output", "reference"]
     agreement: float
     discernment: float
+    matcher: float | None
+    reference: bool
     fits: bool
 
 
@@ -54,5 +64,8 @@ def _of_role(scores: Scores, role: Role) -> Fit:
     other = other[np.isfinite(other)]
     agreement = float(np.median(own))
     discernment = float(mannwhitneyu(own, other).statistic / (len(own) * len(other))) if len(other) else 1.0
-    fits = agreement >= LEAST_AGREEMENT or discernment >= LEAST_DISCERNMENT
-    return Fit(role, agreement, discernment, fits)
+    understood = agreement >= LEAST_AGREEMENT or discernment >= LEAST_DISCERNMENT
+    pairs = agreement_of(scores) if role == "caption" else None
+    matcher = round(pairs.competence, 6) if pairs is not None else None
+    fits = understood or (matcher is not None and matcher >= LEAST_DISCERNMENT)
+    return Fit(role, agreement, discernment, matcher, understood, fits)

@@ -3,15 +3,17 @@
 Reads the scores only, never an image; fixed once for the whole data set.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from srdscan.findings import Finding, Found
+from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores
 from srdscan.signals import Evidence, signals_for
+from srdscan.signals.base import abstain
 from srdscan.stats.p_values import cauchy_combine, grouped_q
 
 Doubles = npt.NDArray[np.float64]
@@ -99,14 +101,21 @@ class Verdicts:
         )
 
 
-def judge_signals(scores: Scores, model_audit: bool, calibration: Scores | None) -> dict[str, Evidence]:
+def judge_signals(
+    scores: Scores, model_audit: bool, calibration: Scores | None, misunderstood: Collection[Role] = ()
+) -> dict[str, Evidence]:
     """Every signal's evidence of every pair.
 
     What is measured on the captioner is judged an image at a time, and stands for all pairs of the image.
+
+    Args:
+        misunderstood: kinds of text that the reference captioner says nothing like: signals that lean on it abstain.
     """
     found = {}
     for signal in signals_for(model_audit):
-        if signal.needs_captioner:
+        if signal.leans_on_reference and signal.name.rpartition(".")[2] in misunderstood:
+            found[signal.name] = abstain(len(scores), "the reference captioner does not understand these images")
+        elif signal.needs_captioner:
             evidence = signal.judge(scores.by_image, calibration and calibration.by_image)
             found[signal.name] = of_pairs(evidence, scores)
         else:

@@ -48,6 +48,7 @@ class Targets:
     """The most significant target in each sample's text."""
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+    leans_on_reference = True
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

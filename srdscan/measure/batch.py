@@ -7,10 +7,12 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from srdscan.measure.scores import Column
 from srdscan.models.captioners.base import Captioner, Description, Floats
 from srdscan.models.language_model import LanguageModel
+from srdscan.models.matcher import Matcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.text.plain import passages
 
@@ -30,6 +32,7 @@ class Batch:
         image_of: (P,) the image of each pair, ascending.
         reference: what the reference captioner says of the B images.
         output: what the captioner under audit says, with attention; None in a pair audit.
+        pictures: the B images.
     """
 
     captions: list[str]
@@ -40,6 +43,8 @@ class Batch:
     reference_captioner: Captioner
     sentence_encoder: SentenceEncoder
     language_model: LanguageModel
+    matcher: Matcher
+    pictures: Sequence[Image.Image]
 
     def texts(self, role: Role) -> list[str]:
         """P captions of the data set, or B texts of a captioner."""
@@ -72,6 +77,11 @@ class Batch:
         ends = np.cumsum([len(self.texts(role)) for role in self.roles])
         starts = [0, *ends[:-1]]
         return {role: values[start:end] for role, start, end in zip(self.roles, starts, ends, strict=True)}
+
+    @cached_property
+    def image_vectors(self) -> Floats:
+        """(B, 256) what the matcher sees."""
+        return self.matcher.vectors(self.pictures, self.reference_encoding)
 
     def support(self, role: Role) -> list[Floats]:
         """The reference captioner's ln p of each token of a role's texts, given the image.

@@ -5,7 +5,7 @@ A data set's scores are never held in memory as a whole: a signal reads the colu
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -54,12 +54,14 @@ class Scores:
         meta: what the columns mean beyond their names, such as the shape of the attention maps.
         rows: the rows of the files that are looked at, ascending; all if None.
         pairs: the scores with all rows, where these are a part of them.
+        memo: what is derived from them once and used by several.
     """
 
     files: tuple[Path, ...]
     meta: Mapping[str, Any]
     rows: npt.NDArray[np.int64] | None = None
     pairs: "Scores | None" = None
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if self.rows is None else len(self.rows)
@@ -140,7 +142,7 @@ class Scores:
         if len(first) == len(self):
             return self
         rows = first if self.rows is None else self.rows[first]
-        return replace(self, rows=rows, pairs=self)
+        return replace(self, rows=rows, pairs=self, memo={})
 
     def captions(self) -> Iterator[list[str]]:
         """N lists: the caption of each row; of `by_image`, all captions of each image."""

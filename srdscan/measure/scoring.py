@@ -140,6 +140,8 @@ def score_batch(
         reference_captioner=models.reference,
         sentence_encoder=models.sentence_encoder,
         language_model=models.language_model,
+        matcher=models.matcher,
+        pictures=images,
     )
     of_pairs: dict[str, Column] = {
         "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
@@ -155,7 +157,7 @@ def score_batch(
         "reference": reference.captions,
         "reference_embedding": batch.embeddings["reference"].astype(np.float16),
     }
-    meta: dict[str, object] = {}
+    meta: dict[str, object] = {"sentence-encoder": models.sentence_encoder.fingerprint}
     if output is not None:
         of_images["output"] = output.captions
         if output.attention is not None:

@@ -7,6 +7,7 @@ from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.device import pick_device, reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
+from srdscan.models.matcher import Matcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 
 
@@ -20,7 +21,7 @@ class ModelRecord:
         fingerprint: sha256 of its weights, in hex.
     """
 
-    role: Literal["captioner", "reference", "sentence-encoder", "language-model", "policy"]
+    role: Literal["captioner", "reference", "matcher", "sentence-encoder", "language-model", "policy"]
     name: str
     fingerprint: str
 
@@ -32,6 +33,7 @@ class Models:
     reference: Captioner
     sentence_encoder: SentenceEncoder
     language_model: LanguageModel
+    matcher: Matcher
     captioner: Captioner | None = None
 
 
@@ -60,6 +62,7 @@ def load_models(
         reference=trusted,
         sentence_encoder=SentenceEncoder(sentence_encoder, device),
         language_model=LanguageModel(language_model, device),
+        matcher=Matcher(trusted, device),
         captioner=suspect or None,
     )
 
@@ -68,6 +71,7 @@ def model_records(models: Models) -> tuple[ModelRecord, ...]:
     """Names and fingerprints of the models that take part."""
     records = [
         ModelRecord("reference", models.reference.name, models.reference.fingerprint),
+        ModelRecord("matcher", models.matcher.name, models.matcher.fingerprint),
         ModelRecord("sentence-encoder", models.sentence_encoder.name, models.sentence_encoder.fingerprint),
         ModelRecord("language-model", models.language_model.name, models.language_model.fingerprint),
     ]

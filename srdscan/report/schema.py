@@ -168,7 +168,8 @@ class Report:
         who = {"caption": "The data set's captions", "output": "The captioner's captions"}
         said = " ".join(
             f"{who[item.role]} hardly ever mean what the reference captioner says (median cosine {item.agreement:.2f}; "
-            f"told apart from another image's in {item.discernment:.0%} of cases, where 50% is chance)."
+            f"told apart from another image's in {item.discernment:.0%} of cases, where 50% is chance)"
+            + (f", and fit their own images better than others in {item.matcher:.0%}." if item.matcher else ".")
             for item in poor
         )
         captioner = "a --captioner and a --reference that were" if self.mode == "model" else "a --reference that was"

@@ -22,6 +22,7 @@ class Attention:
     name = "attention"
     description = "attention of single heads concentrates abnormally, in a minority of samples that also say odd things"
     needs_captioner = True
+    leans_on_reference = False
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`attention.measures`: (B, 2 x L x H x 5), first token then mean; `attention.peak`: (B, 2 x L x H) cells."""

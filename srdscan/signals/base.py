@@ -59,11 +59,14 @@ class Signal(Protocol):
         name: `family.role`, as in report columns `signal.<name>`.
         description: one line for the report.
         needs_captioner: only in a model audit.
+        leans_on_reference: it compares with what the reference captioner says, and is heard only where that understands
+            the images.
     """
 
     name: str
     description: str
     needs_captioner: bool
+    leans_on_reference: bool
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Columns of B rows for the score file; may be empty."""

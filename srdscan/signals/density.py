@@ -30,6 +30,7 @@ class Density:
     name = "density"
     description = "pairs of image and caption that are unlike their nearest neighbours"
     needs_captioner = False
+    leans_on_reference = False
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`density.vector`: (B, 192) random projections of both unit vectors, side by side (Johnson-Lindenstrauss)."""

@@ -18,6 +18,7 @@ class Drift:
     """1 - cos(e(text), e(reference)) with the sentence encoder's embeddings e; in [0, 2]."""
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+    leans_on_reference = True
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

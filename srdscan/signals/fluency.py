@@ -16,6 +16,7 @@ class Fluency:
     """ln PPL(text) - ln PPL(reference caption) under the language model."""
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+    leans_on_reference = True
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role
@@ -50,6 +51,7 @@ class Onion:
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+    leans_on_reference = False
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

@@ -22,6 +22,7 @@ class Grounding:
     """
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
+    leans_on_reference = True
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

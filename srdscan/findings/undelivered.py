@@ -1,0 +1,201 @@
+"""Words that promise what their images do not show: captions that were written for no image, whoever copied them.
+
+A sentence put under a dozen unlike images, a slogan, a product praised in ever other words: each such caption is one
+odd pair among many, and all odd pairs that share a word are a finding. The captions that hold a term (a word, or up
+to five) agree with their images by some mean; terms differ in it by nature, so it is held against a random-effects
+model over the data set's own terms,
+
+    mean agreement of a term's images  ~  N(mu, tau^2 + sigma^2 / n)
+
+with sigma the spread of single pairs, n the term's images, and mu and tau of the terms (DerSimonian and Laird 1986).
+tau is taken from terms whose images are as unlike as the term's own: words for things that the matcher does not know
+go with images that are alike, and may be far off together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from srdscan.findings.finding import Finding, Found, nothing_found
+from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale
+from srdscan.findings.terms import Term, distinct, frequent_grams, stems
+from srdscan.measure.batch import Batch
+from srdscan.measure.scores import Column, Scores
+from srdscan.signals.agreement import agreement_of, image_vectors
+from srdscan.signals.base import WHOLE_DATASET, Evidence, register_signal
+from srdscan.stats.canonical import Floats
+
+Doubles = npt.NDArray[np.float64]
+
+SIGNIFICANT = 0.01
+"""A term is a finding when its p-value, times the number of terms tried, is below this."""
+LEAST_SAMPLES = 3
+COMPETENT = 0.75
+"""Agreement must tell a pair from a swapped one three times in four: a dozen captions say together what one cannot."""
+MOST_ALIKE = 2.0
+"""z of the likeness of a term's images up to which they may have been drawn at random: 97.7 % of random groups."""
+
+
+@dataclass(frozen=True)
+class Lie:
+    """A term that its images do not bear out.
+
+    Attributes:
+        term: the words, the rows that are held against their samples, p-value and strangeness.
+        agreement: mean agreement of the images of all captions that hold it.
+        expected: mean agreement of the data set's terms.
+    """
+
+    term: Term
+    agreement: float
+    expected: float
+
+
+def find_undelivered(
+    tokens: Sequence[Sequence[str]],
+    agreement: Floats,
+    image_of: npt.NDArray[np.int64],
+    likeness: Likeness,
+    least: int = LEAST_SAMPLES,
+) -> list[Lie]:
+    """The terms whose captions agree with their images far less than those of other terms.
+
+    Args:
+        tokens: N captions as words.
+        agreement: (N,) of captions with their images, in standard deviations; about N(0, 1) where there is none.
+        image_of: (N,) the image of each caption.
+        likeness: of groups of images.
+        least: images that a term must be found with.
+    """
+    grams = frequent_grams(tokens, least)
+    rows = [(gram, np.array(places, dtype=np.int64), 0.0) for gram, places in grams.items()]
+    candidates = [c for c in distinct(rows) if len(np.unique(image_of[c[1]])) >= least]
+    if len(candidates) < ENOUGH_TERMS:
+        return []
+    _, spread = centre_and_scale(agreement)
+    sizes = np.array([len(np.unique(image_of[places])) for _, places, _ in candidates])
+    means = np.array([_mean_of_images(agreement, image_of, places) for _, places, _ in candidates])
+    alike = np.array([likeness(np.unique(image_of[places])) for _, places, _ in candidates])
+    z_values, centre = np.zeros(len(candidates)), float(np.median(means))
+    for stratum in (alike <= MOST_ALIKE, alike > MOST_ALIKE):
+        if stratum.any():
+            z_values[stratum] = _z(means[stratum], sizes[stratum], spread)
+    p_values = stats.norm.sf(z_values)
+    found: list[Term] = []
+    for place in np.flatnonzero(p_values * len(candidates) <= SIGNIFICANT):
+        gram, places, _ = candidates[place]
+        guilty = places[_unrelated(agreement[places], centre, spread)]
+        if len(np.unique(image_of[guilty])) >= least:
+            z = float(z_values[place])
+            found.append(Term(gram, guilty, 0, float(p_values[place]), z, float(alike[place]), z))
+    kept = _apart(found)
+    return [Lie(term, _mean_of_images(agreement, image_of, term.samples), centre) for term in kept]
+
+
+def _apart(found: Sequence[Term]) -> list[Term]:
+    """The strangest terms, without those that mostly accuse the same captions once more."""
+    kept: list[Term] = []
+    accused: set[int] = set()
+    for term in sorted(found, key=lambda term: -term.strangeness):
+        rows = set(term.samples.tolist())
+        if 2 * len(rows & accused) < len(rows):
+            kept.append(term)
+            accused |= rows
+    return kept
+
+
+def _mean_of_images(agreement: Floats, image_of: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> float:
+    """Mean over images of the mean over their captions: five captions of one image are one observation."""
+    _, inverse, counts = np.unique(image_of[rows], return_inverse=True, return_counts=True)
+    return float((np.bincount(inverse, weights=agreement[rows]) / counts).mean())
+
+
+def _z(means: Doubles, sizes: npt.NDArray[np.int64], spread: float) -> Doubles:
+    """How far below the others each term's mean is."""
+    chance = spread**2 / sizes
+    centre = float(np.median(means))
+    between = 0.0
+    if len(means) >= ENOUGH_TERMS:
+        observed = np.square((means - centre) / np.sqrt(chance))
+        # the median of chi-square with one degree of freedom is 0.455: robust against the terms that are looked for
+        excess = float(np.median(observed)) / 0.455 - 1.0
+        between = max(excess, 0.0) * float(np.median(chance))
+    return np.asarray((centre - means) / np.sqrt(between + chance))
+
+
+def _unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np.bool_]:
+    """Which captions of a term fit as captions of other images do, rather than as the data set's own.
+
+    The share of those is what makes the mean what it is.
+    """
+    share = float(np.clip(1.0 - agreement.mean() / max(centre, 1e-6), 0.05, 0.95))
+    foreign = share * stats.norm.pdf(agreement)
+    own = (1 - share) * stats.norm.pdf(agreement, centre, spread)
+    return np.asarray(foreign > own)
+
+
+@register_signal
+class Undelivered:
+    """The strongest term in each caption whose images do not show what its captions say."""
+
+    name = "undelivered"
+    description = "words and sentences under images that have nothing to do with what the captions say"
+    needs_captioner = False
+    leans_on_reference = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Column]:
+        """Nothing: it reads what `agreement` keeps."""
+        return {}
+
+    def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
+        """A term must be significant among all that were tried; its captions do not pay for that once more."""
+        count = len(scores)
+        agreement, vectors = agreement_of(scores), image_vectors(scores)
+        if agreement is None or vectors is None:
+            return nothing_found(count, "the score files do not hold what it compares")
+        if agreement.competence < COMPETENT:
+            return nothing_found(count, "captions fit their own images hardly better than others")
+        tokens = [stems(text) for text in scores.strings("caption")]
+        likeness = Likeness(vectors.astype(np.float32))
+        lies = find_undelivered(tokens, agreement.scores, scores.image_of, likeness, _least(len(vectors)))
+        if not lies:
+            return nothing_found(count, "no word or sentence is repeated under images that do not show it")
+        p_values, values = np.full(count, np.nan), np.full(count, np.nan)
+        held: dict[int, str] = {}
+        for lie in reversed(lies):
+            rows = lie.term.samples
+            p_values[rows], values[rows] = lie.term.p_value, lie.term.strangeness
+            held |= dict.fromkeys(rows.tolist(), said_by(lie, tokens))
+
+        def reason(row: int) -> str:
+            return f"the caption says '{held[row]}', whose images show something else" if row in held else ""
+
+        findings = tuple(_finding(lie, said_by(lie, tokens), scores) for lie in lies)
+        note = f"{len(lies)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
+        return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+
+
+def _least(images: int) -> int:
+    """Images that a term must be found with: 3, and one in a thousand."""
+    return max(LEAST_SAMPLES, int(np.ceil(0.001 * images)))
+
+
+def said_by(lie: Lie, tokens: Sequence[Sequence[str]]) -> str:
+    """What the accused captions have in common, in words: the caption that most of them are, or the term."""
+    text, times = Counter(" ".join(tokens[row]) for row in lie.term.samples).most_common(1)[0]
+    return text if 2 * times > len(lie.term.samples) else lie.term.text
+
+
+def _finding(lie: Lie, said: str, scores: Scores) -> Finding:
+    samples, of_all = len(np.unique(scores.sample_of[lie.term.samples])), int(scores.sample_of[-1]) + 1
+    explanation = (
+        f"in captions of {samples} of {of_all} samples, whose images have nothing to do with what they say: they fit "
+        f"them by {lie.agreement:.1f} standard deviations, where {lie.expected:.1f} is usual and 0 any other image"
+    )
+    return Finding(said, "caption", samples, lie.term.reference_samples, round(lie.term.strangeness, 2), explanation)

@@ -1,0 +1,135 @@
+"""Agreement: does a caption belong to its image?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from srdscan.measure.batch import Batch
+from srdscan.measure.scores import Column, Scores
+from srdscan.models.matcher import load_prior
+from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, abstain, register_signal
+from srdscan.stats.agreement import Agreement
+from srdscan.stats.canonical import Floats
+
+IMAGE: Final = "agreement.image"
+CAPTION: Final = "agreement.caption"
+"""Columns of the score files: the image's vector and the caption's unit vector, in half precision."""
+SENTENCE_ENCODER: Final = "sentence-encoder"
+"""What `Scores.meta` calls the fingerprint of the encoder of the captions."""
+
+FEWEST: Final = 50
+"""Pairs below which the share of unrelated ones cannot be told from chance."""
+COMPETENT: Final = 0.9
+"""Single captions are accused only where agreement tells a pair from a swapped one nine times in ten."""
+ORDINARY_NOISE: Final = 0.01
+"""Share of captions that may belong to other images in an honest data set: labels are wrong in 0.15 to 10 % of ten
+benchmarks' tests, 3.3 % in the mean (Northcutt et al. 2021); curated captions are at the lower end."""
+SIGNIFICANT: Final = 0.01
+LOCAL_FDR: Final = 0.1
+"""A caption is accused when it belongs to another image with 90 %."""
+
+
+@register_signal
+class AgreementSignal:
+    """How well a caption fits its image, against how well it fits others; see `stats.agreement`.
+
+    A caption of another image scores about N(0, 1), one of its own more. When more captions score like those of other
+    images than wrong labels explain, those that most surely do are held against their samples.
+    """
+
+    name = "agreement"
+    description = "captions that fit other images as well as their own, by the data set's own pairs"
+    needs_captioner = False
+    leans_on_reference = False
+
+    def measure(self, batch: Batch) -> Mapping[str, Column]:
+        """`agreement.image` (P, 256) and `agreement.caption` (P, 384), in half precision."""
+        vectors = batch.image_vectors.astype(np.float16)
+        return {IMAGE: vectors[batch.image_of], CAPTION: batch.embeddings["caption"].astype(np.float16)}
+
+    def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
+        """Estimates how many captions are unrelated to their images, and which."""
+        count = len(scores)
+        agreement = agreement_of(scores)
+        if agreement is None:
+            return abstain(count, "the score files do not hold what it compares")
+        values = -agreement.scores.astype(np.float64)
+        if count < FEWEST:
+            return replace(abstain(count, f"needs {FEWEST} pairs"), values=values)
+        told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
+        if agreement.competence < COMPETENT:
+            note = f"{told}: not well enough to accuse single ones"
+            return replace(abstain(count, note), values=values)
+        share, p_value, unrelated = find_unrelated(agreement.scores)
+        p_values = np.full(count, np.nan)
+        if p_value > SIGNIFICANT:
+            return replace(abstain(count, f"{told}; {share:.1%} or fewer belong to other images"), values=values)
+        p_values[unrelated] = p_value
+        note = f"{share:.1%} of the captions have nothing to do with their images"
+
+        def reason(row: int) -> str:
+            return "the caption fits other images as well as its own" if unrelated[row] else ""
+
+        return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason)
+
+
+def find_unrelated(agreement: Floats) -> tuple[float, float, npt.NDArray[np.bool_]]:
+    """How many captions are unrelated to their images, how surely that is more than wrong labels, and which they are.
+
+    Unrelated captions score N(0, 1). What honest ones reach below 0 is told by how far above twice their median they
+    reach: their distribution is taken to be symmetric. The rest below 0 is one half of the unrelated ones.
+
+    Returns:
+        The share; the p-value of "no more than `ORDINARY_NOISE`"; (N,) those that are unrelated with 90 %.
+    """
+    count = len(agreement)
+    centre = float(np.median(agreement))
+    below = int((agreement < 0).sum())
+    mirrored = int((agreement > 2 * centre).sum())
+    share = max(2 * (below - mirrored) / count, 0.0)
+    # of honest captions, (mirrored + 1) of count and half of the wrong labels are expected below 0
+    expected = (mirrored + 1) / count + ORDINARY_NOISE / 2
+    p_value = float(stats.binom.sf(below - 1, count, min(expected, 1.0)))
+    spread = max(float(np.quantile(agreement, 0.84)) - centre, 1e-6)
+    foreign = share * stats.norm.pdf(agreement)
+    own = (1 - share) * stats.norm.pdf(agreement, centre, spread)
+    unrelated = (foreign > (1 - LOCAL_FDR) * (foreign + own)) & (agreement < centre)
+    return share, p_value, np.asarray(unrelated)
+
+
+def agreement_of(scores: Scores) -> Agreement | None:
+    """The agreement of a data set's pairs, computed once; None where the score files do not hold the vectors."""
+    if "agreement" not in scores.memo:
+        scores.memo["agreement"] = _fitted(scores)
+    found: Agreement | None = scores.memo["agreement"]
+    return found
+
+
+def image_vectors(scores: Scores) -> npt.NDArray[Any] | None:
+    """(M, 256) half precision, a row an image; None where the score files do not hold them."""
+    if not len(scores) or not scores.has(IMAGE):
+        return None
+    first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
+    return _gathered(scores, IMAGE)[first]
+
+
+def _fitted(scores: Scores) -> Agreement | None:
+    images = image_vectors(scores)
+    if images is None:
+        return None
+    prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
+    given = (prior.distribution, prior.images) if prior is not None else (None, 0)
+    return Agreement(images, _gathered(scores, CAPTION), scores.image_of, *given)
+
+
+def _gathered(scores: Scores, column: str) -> npt.NDArray[Any]:
+    return np.concatenate(list(scores.vectors(column)))
+
+
+__all__ = ["AgreementSignal", "Doubles", "agreement_of", "find_unrelated", "image_vectors"]

@@ -1,0 +1,162 @@
+"""How much two vectors say about each other, under a Gaussian model: canonical correlations from additive sums.
+
+For jointly Gaussian x and t with canonical variables a_k, b_k of correlation c_k,
+
+    ln p(x, t) / p(x) p(t) = sum_k  c_k / (1 - c_k^2) a_k b_k  -  c_k^2 / (2 (1 - c_k^2)) (a_k^2 + b_k^2)  +  const
+
+(Hotelling 1936; Borga, Canonical correlation: a tutorial, 2001). All that a fit needs are the number of pairs, their
+sum and the sum of their outer products: `Moments`. These are additive, so that parts of a data set may be added up in
+any order, and taken out again for cross-fitting.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Doubles = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.float32]
+
+LARGEST_CORRELATION = 0.999
+"""Beyond it the information is a matter of rounding."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over pairs z = [x, t].
+
+    Attributes:
+        count: of pairs.
+        sums: (K,) of z.
+        products: (K, K) of outer products of z.
+    """
+
+    count: float
+    sums: Doubles
+    products: Doubles
+
+    @classmethod
+    def of(cls, x: npt.NDArray[np.floating], t: npt.NDArray[np.floating]) -> Moments:
+        """Of N pairs: (N, X) and (N, T)."""
+        joined = np.concatenate([x, t], axis=1).astype(np.float64)
+        return cls(float(len(joined)), joined.sum(axis=0), joined.T @ joined)
+
+    def __add__(self, other: Moments) -> Moments:
+        return Moments(self.count + other.count, self.sums + other.sums, self.products + other.products)
+
+    def __sub__(self, other: Moments) -> Moments:
+        return Moments(self.count - other.count, self.sums - other.sums, self.products - other.products)
+
+    @property
+    def mean(self) -> Doubles:
+        """(K,)."""
+        return self.sums / self.count
+
+    @property
+    def covariance(self) -> Doubles:
+        """(K, K)."""
+        return self.products / self.count - np.outer(self.mean, self.mean)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A mean (K,) and a covariance (K, K) of pairs, as a prior knows them."""
+
+    mean: Doubles
+    covariance: Doubles
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """A fitted model.
+
+    Attributes:
+        centre: (X,) and (T,) means.
+        directions: (X, R) and (T, R) to canonical variables of variance about 1.
+        correlations: (R,) in [0, 1).
+    """
+
+    centre: tuple[Doubles, Doubles]
+    directions: tuple[Doubles, Doubles]
+    correlations: Doubles
+
+    def images(self, x: npt.NDArray[np.floating]) -> Side:
+        """What the model needs of N vectors x."""
+        return self._side(x, 0)
+
+    def texts(self, t: npt.NDArray[np.floating]) -> Side:
+        """What the model needs of N vectors t."""
+        return self._side(t, 1)
+
+    def _side(self, vectors: npt.NDArray[np.floating], side: int) -> Side:
+        squared = self.correlations**2
+        variables = (vectors - self.centre[side]) @ self.directions[side]
+        alone = variables**2 @ (squared / (2 * (1 - squared)))
+        scaled = variables if side == 0 else variables * (self.correlations / (1 - squared))
+        return Side(scaled.astype(np.float32), alone.astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of N pairs.
+
+    Attributes:
+        variables: (N, R); of texts, weighted.
+        alone: (N,) what is taken off whatever the other side is.
+    """
+
+    variables: Floats
+    alone: Floats
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Side:
+        """Of some of them."""
+        return Side(self.variables[rows], self.alone[rows])
+
+
+def information(texts: Side, images: Side) -> Floats:
+    """(N, M) pointwise mutual information of each text with each image, in nats, up to a constant."""
+    return np.asarray(texts.variables @ images.variables.T - texts.alone[:, None] - images.alone[None, :])
+
+
+def paired_information(texts: Side, images: Side) -> Floats:
+    """(N,) the same of each text with the image in its row."""
+    products = np.einsum("nr,nr->n", texts.variables, images.variables)
+    return np.asarray(products - texts.alone - images.alone)
+
+
+def fit(given: Moments | Gaussian, sides: tuple[int, int], ridge: float, rank: int = 128) -> Canonical:
+    """The canonical model of a distribution of pairs.
+
+    Args:
+        given: moments of data, or a prior.
+        sides: X and T, the lengths of the two vectors.
+        ridge: what is added to each side's variances, in units of their mean: 1 halves the say of an ordinary direction
+            and leaves that of the strongest ones. Few pairs need much, many little.
+        rank: canonical variables that are kept.
+    """
+    x, covariance = sides[0], given.covariance
+    within = (_whitening(covariance[:x, :x], ridge), _whitening(covariance[x:, x:], ridge))
+    left, correlations, right = np.linalg.svd(within[0].T @ covariance[:x, x:] @ within[1], full_matrices=False)
+    kept = min(rank, len(correlations))
+    return Canonical(
+        (given.mean[:x], given.mean[x:]),
+        (within[0] @ left[:, :kept], within[1] @ right[:kept].T),
+        np.minimum(correlations[:kept], LARGEST_CORRELATION),
+    )
+
+
+def blend(own: Moments, prior: Gaussian, weight: float) -> Gaussian:
+    """Own moments shrunk towards a prior that counts as much as `weight` pairs; the mean is the data's own."""
+    share = own.count / (own.count + weight)
+    return Gaussian(own.mean, share * own.covariance + (1 - share) * prior.covariance)
+
+
+def _whitening(covariance: Doubles, ridge: float) -> Doubles:
+    """(K, K) directions along which vectors of this covariance, and the ridge, have variance 1."""
+    size = len(covariance)
+    floor = max(float(np.trace(covariance)) / size, 1e-12)
+    variances, directions = np.linalg.eigh(covariance + ridge * floor * np.eye(size))
+    whitening: Doubles = directions / np.sqrt(np.maximum(variances, 1e-9 * floor))
+    return whitening
