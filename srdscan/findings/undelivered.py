@@ -29,6 +29,7 @@ from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.agreement import agreement_of, image_vectors
 from srdscan.signals.base import WHOLE_DATASET, Evidence, register_signal
+from srdscan.stats.agreement import FEWEST
 from srdscan.stats.canonical import Floats
 
 Doubles = npt.NDArray[np.float64]
@@ -159,6 +160,9 @@ class Undelivered:
         agreement, vectors = agreement_of(scores), image_vectors(scores)
         if agreement is None or vectors is None:
             return nothing_found(count, "the score files do not hold what it compares")
+        if len(vectors) < FEWEST:
+            # what the prior does not know, such as a background of drawings, it takes for a lie
+            return nothing_found(count, f"needs {FEWEST} images, for the data set to teach what its captions mean")
         if agreement.competence < COMPETENT:
             return nothing_found(count, "captions fit their own images hardly better than others")
         tokens = [stems(text) for text in scores.strings("caption")]

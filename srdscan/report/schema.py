@@ -162,7 +162,7 @@ class Report:
     @property
     def misfit(self) -> str | None:
         """What does not fit and what to do about it, in two sentences; None if the models fit."""
-        poor = [item for item in self.fit if not item.fits]
+        poor = [item for item in self.fit if not item.reference]
         if not poor:
             return None
         who = {"caption": "The data set's captions", "output": "The captioner's captions"}
@@ -173,7 +173,13 @@ class Report:
             for item in poor
         )
         captioner = "a --captioner and a --reference that were" if self.mode == "model" else "a --reference that was"
-        return f"{said} Flags would be false alarms. Name {captioner} trained on images of this kind."
+        remedy = f"Name {captioner} trained on images of this kind."
+        if all(item.fits for item in self.fit):
+            return (
+                f"{said} The data set's own pairs were judged by what they have in common; words that somebody "
+                f"inserted into true captions are not found that way. {remedy}"
+            )
+        return f"{said} Flags would be false alarms. {remedy}"
 
     @property
     def headline(self) -> str:
@@ -188,6 +194,8 @@ class Report:
             found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
         found += self._limited
         if self.verdict == "inconclusive":
+            if self.fit and all(item.fits for item in self.fit):
+                return f"{found}, but the reference captioner does not understand them{self._unread}."
             return f"The models do not fit these data, so nothing can be said of {counts.audited:,} samples."
         if self.verdict == "incomplete":
             return f"Not everything could be read{self._unread}. {found} so far."
