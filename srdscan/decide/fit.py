@@ -14,11 +14,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import mannwhitneyu
 
 from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores
-from srdscan.signals.agreement import agreement_of
+from srdscan.signals.agreement import CAPTION, agreement_of
+
+Doubles = npt.NDArray[np.float64]
 
 FEWEST = 20
 """Samples below which nothing is said."""
@@ -60,8 +63,7 @@ def measure_fit(scores: Scores, roles: tuple[Role, ...]) -> tuple[Fit, ...]:
 
 def _of_role(scores: Scores, role: Role) -> Fit:
     own = 1.0 - scores.numbers(f"signal.drift.{role}")
-    other = scores.numbers(f"elsewhere.{role}")
-    other = other[np.isfinite(other)]
+    other = elsewhere(scores, role)
     agreement = float(np.median(own))
     discernment = float(mannwhitneyu(own, other).statistic / (len(own) * len(other))) if len(other) else 1.0
     understood = agreement >= LEAST_AGREEMENT or discernment >= LEAST_DISCERNMENT
@@ -69,3 +71,22 @@ def _of_role(scores: Scores, role: Role) -> Fit:
     matcher = round(pairs.competence, 6) if pairs is not None else None
     fits = understood or (matcher is not None and matcher >= LEAST_DISCERNMENT)
     return Fit(role, agreement, discernment, matcher, understood, fits)
+
+
+def elsewhere(scores: Scores, role: Role, seed: int = 0) -> Doubles:
+    """(N,) cosine of each text with the reference caption of another image of the data set, drawn at random.
+
+    Empty where there is one image only, or the score files are of a time that did not keep the vectors.
+    """
+    column = CAPTION if role == "caption" else f"{role}_embedding"
+    images = scores.image_of
+    count = int(images[-1]) + 1
+    if count < 2 or not scores.has(column):
+        return np.zeros(0)
+    order = np.random.default_rng(seed).permutation(count)
+    other = np.empty(count, np.int64)
+    other[order] = np.roll(order, 1)
+    first = np.flatnonzero(np.diff(images, prepend=-1))
+    texts, references = (np.concatenate(list(scores.vectors(name))) for name in (column, "reference_embedding"))
+    drawn = references[first[other[images]]].astype(np.float64)
+    return np.asarray(np.einsum("nd,nd->n", texts.astype(np.float64), drawn))

@@ -160,6 +160,7 @@ def score_batch(
     meta: dict[str, object] = {"sentence-encoder": models.sentence_encoder.fingerprint}
     if output is not None:
         of_images["output"] = output.captions
+        of_images["output_embedding"] = batch.embeddings["output"].astype(np.float16)
         if output.attention is not None:
             meta["attention_shape"] = list(output.attention.first.shape[1:])
     for signal in signals:

@@ -3,12 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
-from srdscan.models.captioners.base import Floats
 from srdscan.signals.base import Evidence, register_signal
 from srdscan.signals.per_sample import judge_column
 
@@ -28,11 +24,10 @@ class Drift:
         self.description = f"distance in meaning between {whose} and the reference caption"
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
-        """`signal.drift.<role>`, and `elsewhere.<role>` for `fit`."""
+        """`signal.drift.<role>`."""
         images, reference = batch.images(self.role), batch.embeddings["reference"]
         cosine = (batch.embeddings[self.role] * reference[images]).sum(axis=1)
-        other = elsewhere(batch.embeddings[self.role], reference, images)
-        return {f"signal.{self.name}": 1.0 - cosine, f"elsewhere.{self.role}": other}
+        return {f"signal.{self.name}": 1.0 - cosine}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Against trusted data or the bulk."""
@@ -43,17 +38,3 @@ class Drift:
             lambda value: f"the {self.role} is far from the reference caption in meaning (cosine {1 - value:.2f})",
             least_scale=0.1,
         )
-
-
-def elsewhere(text: Floats, reference: Floats, images: npt.NDArray[np.int64]) -> Floats:
-    """Cosine of each text with the reference caption of the next image in the batch; NaN for a batch of one.
-
-    Args:
-        text: (T, D) unit vectors.
-        reference: (B, D) unit vectors.
-        images: (T,) which image each text is about.
-    """
-    if len(reference) < 2:
-        return np.full(len(text), np.nan, dtype=np.float32)
-    cosine: Floats = (text * np.roll(reference, -1, axis=0)[images]).sum(axis=1)
-    return cosine

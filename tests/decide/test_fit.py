@@ -15,16 +15,19 @@ from PIL import Image
 from srdscan import scenes
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
-from srdscan.decide.fit import FEWEST, measure_fit
-from srdscan.measure.scores import Scores
-from srdscan.signals.drift import elsewhere
+from srdscan.decide.fit import FEWEST, elsewhere, measure_fit
+from srdscan.measure.scores import Scores, to_arrow
 
 COUNT = 48
 
 
 def scores(path: Path, own: np.ndarray, other: np.ndarray) -> Scores:
-    table = pa.table({"signal.drift.caption": 1.0 - own, "elsewhere.caption": other})
-    pq.write_table(table, path / "scores.parquet")
+    # captions and references on a circle: all references alike, so that a caption is as near to another as to its own
+    captions = np.stack([other, np.sqrt(1 - other**2)], axis=1).astype(np.float16)
+    references = np.tile(np.array([1, 0], np.float16), (len(own), 1))
+    columns = {"agreement.caption": to_arrow(captions), "reference_embedding": to_arrow(references)}
+    places = {"index": np.arange(len(own)), "image_index": np.zeros(len(own), np.int32)}
+    pq.write_table(pa.table({"signal.drift.caption": 1.0 - own, **places, **columns}), path / "scores.parquet")
     return Scores((path / "scores.parquet",), {})
 
 
@@ -50,12 +53,27 @@ def test_a_handful_of_samples_says_nothing(tmp_path: Path) -> None:
     assert measure_fit(scores(tmp_path, few, few), ("caption",)) == ()
 
 
-def test_elsewhere_is_the_next_image_s_reference() -> None:
-    text, reference = np.eye(3, dtype=np.float32), np.roll(np.eye(3, dtype=np.float32), 1, axis=0)
-    each = np.arange(3)
-    assert elsewhere(text, reference, each).tolist() == [1.0, 1.0, 1.0]
-    assert elsewhere(text, text, each).tolist() == [0.0, 0.0, 0.0]
-    assert np.isnan(elsewhere(text[:1], reference[:1], each[:1])).all()
+def test_elsewhere_is_another_image_s_reference_whatever_the_units(tmp_path: Path) -> None:
+    vectors = np.eye(6, dtype=np.float16)
+    table = pa.table(
+        {
+            "index": list(range(6)),
+            "image_index": [0] * 6,
+            "agreement.caption": to_arrow(vectors),
+            "reference_embedding": to_arrow(vectors),
+        }
+    )
+    pq.write_table(table, tmp_path / "whole.parquet")
+    parts = []
+    for row in range(6):
+        parts.append(tmp_path / f"{row}.parquet")
+        pq.write_table(table.slice(row, 1), parts[-1])
+    whole, apart = Scores((tmp_path / "whole.parquet",), {}), Scores(tuple(parts), {})
+    assert elsewhere(whole, "caption").tolist() == [0.0] * 6  # never its own
+    same = np.tile(vectors[:1], (6, 1))
+    assert elsewhere(apart, "caption").tolist() == [0.0] * 6
+    pq.write_table(table.set_column(3, "reference_embedding", to_arrow(same)), tmp_path / "same.parquet")
+    assert sorted(elsewhere(Scores((tmp_path / "same.parquet",), {}), "caption")) == [0.0] * 5 + [1.0]
 
 
 @pytest.fixture(scope="module")
