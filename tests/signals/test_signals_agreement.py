@@ -42,7 +42,7 @@ def test_a_matcher_that_hardly_knows_them_is_allowed_its_errors() -> None:
 
 
 @pytest.fixture(scope="module")
-def swapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
+def swapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """160 drawn scenes, 24 of which have the caption of the next."""
     folder = tmp_path_factory.mktemp("swapped")
     scenes.write_shards(folder / "clean", 160, 160, seed=31)
@@ -55,19 +55,17 @@ def swapped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[str]]:
         said[place] = {".txt": text, ".json": b'{"caption": "' + text + b'"}'}
     (folder / "poisoned").mkdir()
     rewrite_shard(str(path), folder / "poisoned" / "a.tar", dict(said))
-    return folder, {before[place].key for place in range(24)}
+    return folder
 
 
-def test_swapped_captions_of_drawn_scenes_are_found(swapped: tuple[Path, set[str]], tmp_path: Path) -> None:
-    folder, keys = swapped
-    poisoned = audit(AuditConfig((str(folder / "poisoned"),), out=tmp_path / "poisoned", pictures=0))
-    clean = audit(AuditConfig((str(folder / "clean"),), out=tmp_path / "clean", pictures=0))
+def test_swapped_captions_of_drawn_scenes_are_found(swapped: Path, tmp_path: Path) -> None:
+    poisoned = audit(AuditConfig((str(swapped / "poisoned"),), out=tmp_path / "poisoned", pictures=0))
+    clean = audit(AuditConfig((str(swapped / "clean"),), out=tmp_path / "clean", pictures=0))
     assert clean.verdicts.evidence["agreement"].abstained  # no more than wrong labels explain
     assert clean.verdicts.flagged_samples == 0
     values = poisoned.verdicts.evidence["agreement"].values
     assert np.isfinite(values).all()
     lowest = np.argsort(-values)[:24]
     assert sum(place < 24 for place in lowest) >= 16  # ranked by how badly they fit
-    assert len(keys) == 24
     scores = load_scores(tmp_path / "clean")
     assert agreement_of(scores) is agreement_of(scores)  # fitted once for all who ask
