@@ -35,6 +35,7 @@ def strangeness_z(
     singles: Doubles | npt.NDArray[np.float32],
     among: npt.NDArray[np.int64] | None = None,
     least_spread: float = LEAST_SPREAD,
+    least_between: float = LEAST_BETWEEN,
 ) -> Doubles:
     """How far each term's strangeness is from what terms of this data set have, as z.
 
@@ -49,6 +50,7 @@ def strangeness_z(
             `ENOUGH_TERMS` terms, the terms' distribution is taken from these.
         among: the terms to take the distribution from; all if None.
         least_spread: differences of single words or samples that mean nothing.
+        least_between: least difference between terms, in spreads of singles.
     """
     if not len(effects):
         return np.zeros(0)  # `singles` may be empty, too: captions need not have words
@@ -59,7 +61,7 @@ def strangeness_z(
     between = spread**2
     if len(among) >= ENOUGH_TERMS:
         centre, observed = centre_and_scale(effects[among])
-        between = max(observed**2 - float(np.median(chance[among])), (LEAST_BETWEEN * spread) ** 2)
+        between = max(observed**2 - float(np.median(chance[among])), (least_between * spread) ** 2)
     return np.asarray((effects - centre) / np.sqrt(between + chance))
 
 

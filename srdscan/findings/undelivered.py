@@ -7,7 +7,7 @@ model over the data set's own terms,
 
     mean agreement of a term's images  ~  N(mu, tau^2 + sigma^2 / n)
 
-with sigma the spread of single pairs, n the term's images, and mu and tau of the terms (DerSimonian and Laird 1986).
+with sigma the spread of single pairs, n the term's images, and mu and tau of the terms (`strangeness`).
 tau is taken from terms whose images are as unlike as the term's own: words for things that the matcher does not know
 go with images that are alike, and may be far off together.
 """
@@ -23,7 +23,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from srdscan.findings.finding import Finding, Found, nothing_found
-from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale
+from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale, strangeness_z
 from srdscan.findings.terms import Term, distinct, frequent_grams, stems
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
@@ -87,8 +87,7 @@ def find_undelivered(
     alike = np.array([likeness(np.unique(image_of[places])) for _, places, _ in candidates])
     z_values, centre = np.zeros(len(candidates)), float(np.median(means))
     for stratum in (alike <= MOST_ALIKE, alike > MOST_ALIKE):
-        if stratum.any():
-            z_values[stratum] = _z(means[stratum], sizes[stratum], spread)
+        z_values[stratum] = strangeness_z(-means[stratum], sizes[stratum], -agreement, least_between=0.0)
     p_values = stats.norm.sf(z_values)
     found: list[Term] = []
     for place in np.flatnonzero(p_values * len(candidates) <= SIGNIFICANT):
@@ -119,25 +118,13 @@ def _mean_of_images(agreement: Floats, image_of: npt.NDArray[np.int64], rows: np
     return float((np.bincount(inverse, weights=agreement[rows]) / counts).mean())
 
 
-def _z(means: Doubles, sizes: npt.NDArray[np.int64], spread: float) -> Doubles:
-    """How far below the others each term's mean is."""
-    chance = spread**2 / sizes
-    centre = float(np.median(means))
-    between = 0.0
-    if len(means) >= ENOUGH_TERMS:
-        observed = np.square((means - centre) / np.sqrt(chance))
-        # the median of chi-square with one degree of freedom is 0.455: robust against the terms that are looked for
-        excess = float(np.median(observed)) / 0.455 - 1.0
-        between = max(excess, 0.0) * float(np.median(chance))
-    return np.asarray((centre - means) / np.sqrt(between + chance))
-
-
 def _unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np.bool_]:
     """Which captions of a term fit as captions of other images do, rather than as the data set's own.
 
     The share of those is what makes the mean what it is.
     """
-    share = float(np.clip(1.0 - agreement.mean() / max(centre, 1e-6), 0.05, 0.95))
+    one = 1.0 / (len(agreement) + 1)  # neither kind is ruled out: one more caption might be of it
+    share = float(np.clip(1.0 - agreement.mean() / max(centre, 1e-6), one, 1.0 - one))
     foreign = share * stats.norm.pdf(agreement)
     own = (1 - share) * stats.norm.pdf(agreement, centre, spread)
     return np.asarray(foreign > own)
