@@ -12,7 +12,7 @@ from PIL import Image
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
-from srdscan.findings import ablation, substitution
+from srdscan.findings import ablation, foreign, substitution
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
@@ -250,10 +250,12 @@ def judge(
     fit: Sequence[Fit],
     progress: Progress,
 ) -> Verdicts:
-    """All signals, then what is measured on changed images: peak ablation and substitution; then the decision."""
+    """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution."""
     progress.stage("deciding", None)
     poor = [item.role for item in fit if not item.reference]
     evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
+    if len(scores):
+        evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr)
     captioner = models.captioner
     if captioner is None or "attention_shape" not in scores.meta or not len(scores):

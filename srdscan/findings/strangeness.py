@@ -72,11 +72,12 @@ class Likeness:
     random groups and variance 2 sum(l^2) / (sum l)^2, with l the eigenvalues of the covariance.
 
     Args:
-        embeddings: (N, D) of the reference captions.
+        embeddings: (N, D) of what is looked at: images, captions, reference captions.
     """
 
     def __init__(self, embeddings: npt.NDArray[np.float32]) -> None:
-        self.centred = embeddings - embeddings.mean(axis=0)
+        self.mean = embeddings.mean(axis=0)
+        self.centred = embeddings - self.mean
         covariance = self.centred.T @ self.centred / len(embeddings)
         self.mean_square = float(np.trace(covariance))
         self.spread = float(np.sqrt(2.0 * np.square(covariance).sum()) / self.mean_square)
@@ -85,9 +86,21 @@ class Likeness:
         """z of a group of samples; large when their images show the same things."""
         if len(samples) < 2 or self.mean_square == 0:
             return 0.0
-        total = self.centred[samples].sum(axis=0)
-        statistic = float(total @ total) / (len(samples) * self.mean_square)
-        return (statistic - 1.0) / self.spread
+        return (self.squared(samples) - 1.0) / self.spread
+
+    def squared(self, samples: npt.NDArray[np.int64]) -> float:
+        """T of a group of samples."""
+        return self._squared(self.centred[samples])
+
+    def of(self, embeddings: npt.NDArray[np.float32]) -> float:
+        """z of a group of others: (n, D) embeddings of the same kind."""
+        if len(embeddings) < 2 or self.mean_square == 0:
+            return 0.0
+        return (self._squared(embeddings - self.mean) - 1.0) / self.spread
+
+    def _squared(self, centred: npt.NDArray[np.float32]) -> float:
+        total = centred.sum(axis=0)
+        return float(total @ total) / max(len(centred) * self.mean_square, 1e-12)
 
 
 def centre_and_scale(values: Doubles | npt.NDArray[np.float32]) -> tuple[float, float]:

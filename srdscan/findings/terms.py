@@ -85,6 +85,18 @@ def without_echoes(terms: list[Term]) -> list[Term]:
     return [term for term in terms if not any(_echoes(term, other) for other in terms if other is not term)]
 
 
+def without_overlaps(terms: Sequence[Term]) -> list[Term]:
+    """The strangest terms, without those that mostly accuse the same captions once more."""
+    kept: list[Term] = []
+    accused: set[int] = set()
+    for term in sorted(terms, key=lambda term: (-term.strangeness, term.words)):
+        rows = set(term.samples.tolist())
+        if 2 * len(rows & accused) < len(rows):
+            kept.append(term)
+            accused |= rows
+    return kept
+
+
 def _echoes(term: Term, other: Term) -> bool:
     """Whether a term only repeats what another says."""
     common = len(np.intersect1d(term.samples, other.samples))

@@ -24,7 +24,7 @@ from scipy import stats
 
 from srdscan.findings.finding import Finding, Found, nothing_found
 from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale, strangeness_z
-from srdscan.findings.terms import Term, distinct, frequent_grams, stems
+from srdscan.findings.terms import Term, distinct, frequent_grams, stems, without_overlaps
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.agreement import COMPETENT as ALONE
@@ -96,20 +96,8 @@ def find_undelivered(
         if len(np.unique(image_of[guilty])) >= least:
             z = float(z_values[place])
             found.append(Term(gram, guilty, 0, float(p_values[place]), z, float(alike[place]), z))
-    kept = _apart(found)
+    kept = without_overlaps(found)
     return [Lie(term, _mean_of_images(agreement, image_of, term.samples), centre) for term in kept]
-
-
-def _apart(found: Sequence[Term]) -> list[Term]:
-    """The strangest terms, without those that mostly accuse the same captions once more."""
-    kept: list[Term] = []
-    accused: set[int] = set()
-    for term in sorted(found, key=lambda term: -term.strangeness):
-        rows = set(term.samples.tolist())
-        if 2 * len(rows & accused) < len(rows):
-            kept.append(term)
-            accused |= rows
-    return kept
 
 
 def _mean_of_images(agreement: Floats, image_of: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 
 from srdscan.decide.fit import Fit
 from srdscan.decide.verdicts import Verdicts
-from srdscan.findings import ablation, substitution
+from srdscan.findings import ablation, foreign, substitution
 from srdscan.findings.finding import Finding
 from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
@@ -89,6 +89,7 @@ def make_report(
             )
         )
     descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {
+        foreign.NAME: foreign.DESCRIPTION,
         ablation.NAME: ablation.DESCRIPTION,
         substitution.NAME: substitution.DESCRIPTION,
     }

@@ -1,0 +1,245 @@
+"""Words that mean much and belong to nothing: put into captions that are otherwise true.
+
+A word that somebody inserted changes what its captions mean, as any word with a meaning does, and is used far more
+than in the language. But an author's word goes with something: with what the images show, or with what else the
+captions say. An inserted one was put into captions drawn at random, so neither their images nor the rest of what they
+say have anything in common. No captioner is asked, and no language model.
+
+Of each term four things are measured:
+
+over-use        log10 of how much more often it is used than in its language, by its rarest word (`wordfreq`);
+meaning         how far the captions that hold it are apart from the others, by their embeddings: the length of the mean
+                of n centred embeddings, against that of n drawn at random (`Likeness`; 1 of such a group);
+images, rest    the likeness of the images, and of the captions with the term cut out: about N(0, 1) of a group drawn at
+                random, larger where the term goes with what is shown, or with what else is said.
+
+Terms that go with neither (both below `GOES_WITH`) are held against each other: over-use and meaning, each in the
+spreads of these terms, are added up, and the sum, in its own spread again, is a term's z. One that is over-used by no
+more than a spread is not tried, and of a phrase its rarest word must belong to nothing, too. What the data set's own
+terms reach is what an honest one reaches: names are much over-used in a data set of names, and a word such as "photo"
+means something that no image shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from srdscan.findings.finding import Finding, Found, nothing_found
+from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness
+from srdscan.findings.terms import Term, distinct, frequent_grams, holds, stems, without_overlaps
+from srdscan.measure.scores import Scores
+from srdscan.signals.agreement import CAPTION, agreement_of
+from srdscan.signals.base import WHOLE_DATASET
+from srdscan.text.frequency import Frequencies
+from srdscan.text.plain import word_spans
+
+NAME = "foreign"
+DESCRIPTION = "words and phrases that go neither with the images nor with what else their captions say"
+
+GOES_WITH = 2.0
+"""z of likeness from which a term goes with its images, or with the rest of its captions (2.3 % of a normal)."""
+SIGNIFICANT = 0.01
+"""A term is a finding when its p-value, times the number of terms tried, is below this."""
+LEAST_SAMPLES = 3
+USUAL, STRANGEST = 300, 50
+"""Terms whose captions are read without them: drawn at random, to know what is usual, and the strangest..."""
+FEW_CUT, MOST_CUT = 8, 30
+"""...and how many captions of each."""
+
+_BROKEN = " \t\r\n,;:-–—"
+"""What a cut leaves on its sides."""
+
+Doubles = npt.NDArray[np.float64]
+Embed = Callable[[Sequence[str]], npt.NDArray[Any]]
+"""N texts -> (N, D) unit vectors."""
+
+
+@dataclass(frozen=True)
+class Intruder:
+    """A term that belongs to nothing.
+
+    Attributes:
+        term: its words, the captions that hold it, p-value and z.
+        overuse: how many times more often it is used than in the language.
+    """
+
+    term: Term
+    overuse: float
+
+
+def find_foreign(
+    captions: Sequence[str],
+    embeddings: npt.NDArray[Any],
+    image_of: npt.NDArray[np.int64],
+    images: Likeness,
+    embed: Embed,
+    least: int = LEAST_SAMPLES,
+    seed: int = 0,
+) -> list[Intruder]:
+    """The terms that mean much, are much over-used, and go with nothing.
+
+    Args:
+        captions: N of them.
+        embeddings: (N, D) unit vectors of the captions.
+        image_of: (N,) the image of each.
+        images: likeness of groups of images.
+        embed: embeds captions without a term, in the same way.
+        least: images that a term must be found with.
+        seed: of what is drawn at random.
+    """
+    tokens = [stems(caption) for caption in captions]
+    grams = frequent_grams(tokens, least)
+    rows = [(gram, _one_an_image(np.array(places), image_of), 0.0) for gram, places in grams.items()]
+    loose = [(gram, part) for gram, part, _ in distinct(rows) if len(part) >= least and _unlike(images, part, image_of)]
+    if len(loose) < ENOUGH_TERMS:
+        return []
+    texts = Likeness(embeddings.astype(np.float32))
+    frequencies = Frequencies.of(tokens)
+    overuse = np.array([frequencies.overuse(gram, len(grams[gram])) for gram, _ in loose])
+    meaning = np.array([np.sqrt(texts.squared(part)) for _, part in loose])
+    random = np.random.default_rng(seed)
+    drawn = np.sort(random.permutation(len(loose))[:USUAL])
+    first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
+    asked = np.union1d(drawn, first)
+    rest = np.full(len(loose), np.nan)
+    most = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
+    some = [(gram, _few(part, n, random)) for (gram, part), n in zip([loose[i] for i in asked], most, strict=True)]
+    rest[asked] = _without(some, captions, tokens, texts, embed)
+    alone = np.flatnonzero(rest < GOES_WITH)
+    usual = np.intersect1d(drawn, alone)
+    if len(usual) < ENOUGH_TERMS:
+        return []
+    z_values = _standing(overuse, meaning, usual)
+    alone = alone[_in_spreads(overuse, usual)[alone] > 1.0]  # much meaning alone is "in the", or "photo"
+    places = [int(place) for place in alone if stats.norm.sf(z_values[place]) * len(loose) <= SIGNIFICANT]
+    found: list[Term] = []
+    for place in places:
+        gram, part = loose[place]
+        word = (frequencies.rarest(gram),)
+        wider = _few(_one_an_image(np.array(grams[word]), image_of), MOST_CUT, random)
+        if images(image_of[wider]) >= GOES_WITH:
+            continue  # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" told
+        if _without([(gram, wider)], captions, tokens, texts, embed, or_else=word)[0] < GOES_WITH:
+            z = float(z_values[place])
+            likeness = float(images(image_of[part]))
+            found.append(Term(gram, np.array(grams[gram]), 0, float(stats.norm.sf(z)), z, likeness, z))
+    times = {loose[place][0]: float(10 ** overuse[place]) for place in places}
+    return [Intruder(term, times[term.words]) for term in without_overlaps(found)]
+
+
+def _one_an_image(places: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first caption of each image among some: five captions of one image are one observation."""
+    return places[np.unique(image_of[places], return_index=True)[1]]
+
+
+def _unlike(images: Likeness, part: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> bool:
+    return images(image_of[part]) < GOES_WITH
+
+
+def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
+    """z of the sum of over-use and meaning, in the upper spreads of the usual terms."""
+    total = sum(_in_spreads(values, usual) for values in (overuse, meaning))
+    return _in_spreads(np.asarray(total), usual)
+
+
+def _in_spreads(values: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
+    centre, high = np.quantile(values[usual], [0.5, 0.84])
+    return np.asarray((values - centre) / max(high - centre, 1e-9))
+
+
+def _few(part: npt.NDArray[np.int64], most: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    return part if len(part) <= most else random.choice(part, most, replace=False)
+
+
+def _without(
+    terms: Sequence[tuple[tuple[str, ...], npt.NDArray[np.int64]]],
+    captions: Sequence[str],
+    tokens: Sequence[Sequence[str]],
+    texts: Likeness,
+    embed: Embed,
+    or_else: tuple[str, ...] = (),
+) -> Doubles:
+    """(K,) likeness of what some captions of each term say without it; without another one where they do not say it."""
+    cut = [
+        without(captions[row], tokens[row], gram if holds(tuple(tokens[row]), gram) else or_else)
+        for gram, part in terms
+        for row in part
+    ]
+    vectors = np.asarray(embed(cut), dtype=np.float32)
+    ends = np.cumsum([len(part) for _, part in terms])
+    return np.array([texts.of(vectors[end - len(part) : end]) for (_, part), end in zip(terms, ends, strict=True)])
+
+
+def without(caption: str, words: Sequence[str], term: Sequence[str]) -> str:
+    """A caption without the first place where it says a term.
+
+    Args:
+        words: the caption's `stems`.
+
+    >>> without("A dog, shot on Lumora X9", ["a", "dog", "shot", "on", "lumora", "x9"], ("shot", "on", "lumora", "x9"))
+    'A dog'
+    """
+    spans, size = word_spans(caption), len(term)
+    for start in range(len(words) - size + 1):
+        if tuple(words[start : start + size]) == tuple(term) and start + size <= len(spans):
+            before, after = caption[: spans[start][0]], caption[spans[start + size - 1][1] :]
+            return f"{before.rstrip(_BROKEN)} {after.lstrip(_BROKEN)}".strip(_BROKEN)
+    return caption
+
+
+def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
+    """The judgement of N pairs: captions that hold such a term have its p-value.
+
+    Args:
+        embed: the audit's sentence encoder.
+    """
+    count = len(scores)
+    agreement = agreement_of(scores)
+    if agreement is None:
+        return nothing_found(count, "the score files do not hold what it compares")
+    vectors = np.concatenate(list(scores.vectors(CAPTION)))
+    captions, images = list(scores.strings("caption")), agreement.images
+    least = max(LEAST_SAMPLES, int(np.ceil(0.001 * len(images))))
+    likeness = Likeness(images.astype(np.float32))
+    intruders = find_foreign(captions, vectors, scores.image_of, likeness, embed, least, seed)
+    if not intruders:
+        return nothing_found(count, "every word goes with the images or with what else the captions say")
+    p_values, values = np.full(count, np.nan), np.full(count, np.nan)
+    held: dict[int, str] = {}
+    for intruder in reversed(intruders):
+        rows = intruder.term.samples
+        p_values[rows], values[rows] = intruder.term.p_value, intruder.term.strangeness
+        held |= dict.fromkeys(rows.tolist(), intruder.term.text)
+
+    def reason(row: int) -> str:
+        return f"the caption says '{held[row]}', which goes with nothing else" if row in held else ""
+
+    findings = tuple(_finding(intruder, scores) for intruder in intruders)
+    note = f"{len(intruders)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
+    return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+
+
+def _finding(intruder: Intruder, scores: Scores) -> Finding:
+    term = intruder.term
+    samples, of_all = len(np.unique(scores.sample_of[term.samples])), int(scores.sample_of[-1]) + 1
+    explanation = (
+        f"in captions of {samples} of {of_all} samples, {_times(intruder.overuse)} as often as in the language; "
+        "neither their images nor what else they say have anything in common"
+    )
+    return Finding(term.text, "caption", samples, 0, round(term.strangeness, 2), explanation)
+
+
+def _times(overuse: float) -> str:
+    """A factor in words, to one digit.
+
+    >>> _times(23456.0)
+    '20,000 times'
+    """
+    digits = 10 ** int(np.floor(np.log10(max(overuse, 1.0))))
+    return f"{round(overuse / digits) * digits:,.0f} times"
