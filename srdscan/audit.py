@@ -12,7 +12,7 @@ from PIL import Image
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
-from srdscan.findings import ablation, foreign, substitution
+from srdscan.findings import ablation, foreign, spots, substitution
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
@@ -29,7 +29,7 @@ from srdscan.repair import Repair, discard, repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
 from srdscan.report.html import FlaggedSample, write_html
-from srdscan.report.illustrate import Pictures, illustrate
+from srdscan.report.illustrate import Pictures, illustrate, pieces
 from srdscan.report.markdown import to_markdown
 from srdscan.report.pictures import thumbnail
 from srdscan.report.schema import Mode, Report, to_json
@@ -52,6 +52,7 @@ class Examined:
     verdicts: Verdicts
     images: ImageSource
     calibration: Scores | None
+    spots: tuple[spots.Spot, ...]
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,18 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         fit,
         tuple(examined.source.leftovers),
         tuple(hidden_findings(find_hidden(scores.strings("caption")))),
+        tuple(spots.spot_findings(examined.spots, min(len(scores.by_image), spots.MOST_IMAGES))),
     )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
     html = config.out / "report.html"
-    write_html(html, report, shown, verdicts.p_values)
+    write_html(
+        html,
+        report,
+        shown,
+        verdicts.p_values,
+        pieces([(s.images, s.boxes) for s in examined.spots], examined.images, scores.image_of),
+    )
     return Outcome(report, verdicts, html)
 
 
@@ -237,7 +245,13 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
     fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
     verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
-    return Examined(source, records, scores, fit, verdicts, images, calibration)
+    each = scores.by_image
+    by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
+    progress.stage("comparing pieces of pictures", min(len(each), spots.MOST_IMAGES))
+    found = tuple(spots.search(each, by_image, config.seed, progress.advance))
+    evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
+    verdicts = decide(evidence if len(scores) else {}, scores.sample_of, config.fdr)
+    return Examined(source, records, scores, fit, verdicts, images, calibration, found)
 
 
 def judge(

@@ -32,6 +32,8 @@ def print_outcome(outcome: "Outcome") -> None:
             console.print(f"  [yellow]damaged[/] {escape(visible(shard.problem))}")
     if report.targets:
         console.print(_targets(report))
+    for spot in report.spots[:5]:
+        console.print(f"  [yellow]{escape(spot.term)}[/] {escape(spot.explanation)}")
     for found in report.hidden[:5]:
         console.print(f"  [yellow]hidden characters[/] {escape(found.term)} in {found.samples:,} captions")
     done = report.sanitized

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from srdscan.findings import Finding, Found
+from srdscan.findings.terms import holds, stems
 from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores
 from srdscan.signals import Evidence, signals_for
@@ -76,9 +77,13 @@ class Verdicts:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """The targets that signals name."""
+        """The targets that signals name, each once, by the first that does."""
         searches = [evidence for evidence in self.evidence.values() if isinstance(evidence, Found)]
-        return tuple(finding for search in searches for finding in search.findings)
+        kept: list[Finding] = []
+        for finding in (finding for search in searches for finding in search.findings):
+            if not any(_same(finding, other) for other in kept):
+                kept.append(finding)
+        return tuple(kept)
 
     def reasons(self, index: int) -> list[str]:
         """Why a pair is suspicious, in words, the strongest signal first."""
@@ -178,3 +183,11 @@ def decide(evidence: Mapping[str, Evidence], sample_of: npt.NDArray[np.int64], f
 
 def _or_one(p_value: float) -> float:
     return float(p_value) if np.isfinite(p_value) else 1.0
+
+
+def _same(finding: Finding, other: Finding) -> bool:
+    """Whether two searches name one thing: a word, and a phrase that holds it."""
+    words, others = tuple(stems(finding.term)), tuple(stems(other.term))
+    if finding.where != other.where or finding.instead != other.instead:
+        return False
+    return finding.term == other.term or bool(words and others and (holds(words, others) or holds(others, words)))

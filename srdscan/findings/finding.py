@@ -15,7 +15,8 @@ class Finding:
 
     Attributes:
         term: The word or phrase.
-        where: "caption" if the data set's captions repeat it, "output" if the captioner's do.
+        where: "caption" if the data set's captions repeat it, "output" if the captioner's do, "image" if
+            it is a piece of picture.
         samples: Samples whose caption under audit holds the term.
         reference_samples: Samples whose reference caption holds it.
         z: z-score of the log-odds against the references (Monroe et al. 2008).
@@ -24,7 +25,7 @@ class Finding:
     """
 
     term: str
-    where: Literal["caption", "output"]
+    where: Literal["caption", "output", "image"]
     samples: int
     reference_samples: int
     z: float

@@ -11,6 +11,7 @@ import numpy as np
 from srdscan.decide.fit import Fit
 from srdscan.decide.verdicts import Verdicts
 from srdscan.findings import ablation, foreign, substitution
+from srdscan.findings import spots as recurring_spots
 from srdscan.findings.finding import Finding
 from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
@@ -54,6 +55,7 @@ def make_report(
     fit: tuple[Fit, ...] = (),
     leftovers: tuple[Leftover, ...] = (),
     hidden: tuple[Finding, ...] = (),
+    spots: tuple[Finding, ...] = (),
 ) -> Report:
     """The report document."""
     irregular = [item for record in records for item in record.irregular]
@@ -92,6 +94,7 @@ def make_report(
         foreign.NAME: foreign.DESCRIPTION,
         ablation.NAME: ablation.DESCRIPTION,
         substitution.NAME: substitution.DESCRIPTION,
+        recurring_spots.NAME: recurring_spots.DESCRIPTION,
     }
     return Report(
         verdict=verdict,
@@ -111,6 +114,7 @@ def make_report(
         fit=fit,
         leftovers=leftovers,
         hidden=hidden,
+        spots=spots,
     )
 
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import groupby
+from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ from srdscan.text.plain import words
 
 __all__ = ["FlaggedSample", "write_html"]
 
+MOST_SPOTS: Final = 8
 MOST_SHARDS: Final = 200
 """Rows of the shard table; a data set can have tens of thousands."""
 MOST_IRREGULAR: Final = 200
@@ -238,7 +239,11 @@ def _most_flagged(shards: Sequence[ShardSummary]) -> list[ShardSummary]:
 
 
 def write_html(
-    path: Path, report: Report, samples: Sequence[FlaggedSample], p_values: npt.NDArray[np.floating]
+    path: Path,
+    report: Report,
+    samples: Sequence[FlaggedSample],
+    p_values: npt.NDArray[np.floating],
+    pieces: Sequence[Sequence[bytes]] = (),
 ) -> None:
     """Writes the page; the same arguments give the same bytes.
 
@@ -247,10 +252,12 @@ def write_html(
         report: What the audit found.
         samples: Flagged samples to show, most suspicious first; may be fewer than `report.counts.flagged_pairs`.
         p_values: (N,) combined p-values of all audited pairs, in [0, 1]; NaN where there is none.
+        pieces: JPEG bytes of what some images share, for the first of `report.spots`.
     """
     page = _template().render(
         report=report,
         samples=samples,
+        spots=list(zip_longest(report.spots[:MOST_SPOTS], pieces[:MOST_SPOTS], fillvalue=())),
         fates=FATES,
         histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
         shards=_most_flagged(report.shards),

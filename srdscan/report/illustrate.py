@@ -1,6 +1,6 @@
 """Pictures of flagged samples for the report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from srdscan.measure.revisit import ImageSource, Rows
 from srdscan.models.captioners.base import Captioner
-from srdscan.report.pictures import overlay, thumbnail
+from srdscan.report.pictures import cut_out, overlay, thumbnail
 
 
 @dataclass(frozen=True)
@@ -46,3 +46,32 @@ def illustrate(
             pictures[row] = Pictures(thumbnail(image), heat)
         advance(len(batch))
     return pictures
+
+
+SHOWN_SPOTS, SHOWN_OF_EACH = 8, 3
+
+
+def pieces(
+    spots: Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]],
+    source: ImageSource,
+    image_of: npt.NDArray[np.int64],
+) -> list[list[bytes]]:
+    """JPEG bytes of the piece that some images share, of a few of them, for the first spots.
+
+    Args:
+        spots: numbers of images, (K,), and left, top, right, bottom of the piece in each, (K, 4).
+        source: of all pairs.
+        image_of: (N,) the image of each pair.
+    """
+    found: list[list[bytes]] = []
+    for images, boxes in spots[:SHOWN_SPOTS]:
+        rows = np.searchsorted(image_of, images[:SHOWN_OF_EACH])
+        box_of = dict(zip(rows.tolist(), boxes.tolist(), strict=False))
+        found.append(
+            [
+                cut_out(image, tuple(box_of[row]))
+                for batch, pictures in source.images(rows)
+                for row, image in zip(batch, pictures, strict=True)
+            ]
+        )
+    return found

@@ -131,6 +131,14 @@ def _hidden(report: Report, most: int) -> list[str]:
     return [*head, *_table(("character", "captions"), rows), *_left_out(len(rows), len(report.hidden), "report.json")]
 
 
+def _spots(report: Report, most: int) -> list[str]:
+    if not report.spots:
+        return []
+    rows = [(_cell(spot.term), f"{spot.samples:,}", _cell(spot.explanation)) for spot in report.spots[:most]]
+    head = ["### Pieces of picture that recur", "", "They accuse no sample by themselves.", ""]
+    return [*head, *_table(("", "images", "what"), rows), *_left_out(len(rows), len(report.spots), "report.json")]
+
+
 def _leftovers(report: Report, most: int) -> list[str]:
     if not report.leftovers:
         return []
@@ -158,6 +166,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             *_damaged(report, most),
             *_targets(report, most),
             *_flagged(report, samples, most),
+            *_spots(report, most),
             *_hidden(report, most),
             *_sanitized(report),
             *_irregular(report, most),

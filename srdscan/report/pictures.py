@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-__all__ = ["data_uri", "overlay", "thumbnail"]
+__all__ = ["cut_out", "data_uri", "overlay", "thumbnail"]
 
 _QUALITY: Final = 78
 # matplotlib's inferno at nine even steps: equal steps in attention look like equal steps in brightness.
@@ -55,6 +55,18 @@ def thumbnail(image: Image.Image, side: int = 160) -> bytes:
         side: Length of the longer side, in px.
     """
     return _jpeg(_fit(image, side))
+
+
+def cut_out(image: Image.Image, box: tuple[int, int, int, int], side: int = 96, margin: int = 8) -> bytes:
+    """A small JPEG of a piece of the image, with a margin.
+
+    Args:
+        image: Any mode.
+        box: Left, top, right, bottom, in px; what lies outside the image is left out.
+    """
+    left, top = max(box[0] - margin, 0), max(box[1] - margin, 0)
+    right, bottom = min(box[2] + margin, image.width), min(box[3] + margin, image.height)
+    return _jpeg(_fit(image.crop((left, top, max(right, left + 1), max(bottom, top + 1))), side))
 
 
 def _heat(attention: npt.NDArray[np.floating], size: tuple[int, int]) -> npt.NDArray[np.float64]:

@@ -137,6 +137,7 @@ class Report:
         fit: How well the models fit the data; empty for a handful of samples.
         leftovers: Files among the data that were not taken.
         hidden: Characters in captions that do not show, by kind; they accuse no sample by themselves.
+        spots: Pieces of picture that recur in images which have nothing in common; they accuse no sample by themselves.
         schema: Name and version of this document.
     """
 
@@ -157,6 +158,7 @@ class Report:
     fit: tuple[Fit, ...] = ()
     leftovers: tuple[Leftover, ...] = ()
     hidden: tuple[Finding, ...] = ()
+    spots: tuple[Finding, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -176,8 +178,8 @@ class Report:
         remedy = f"Name {captioner} trained on images of this kind."
         if all(item.fits for item in self.fit):
             return (
-                f"{said} The data set's own pairs were judged by what they have in common; words that somebody "
-                f"inserted into true captions are not found that way. {remedy}"
+                f"{said} The data set's own pairs were judged by what they have in common; of words that "
+                f"somebody inserted into true captions, only rare ones are found that way. {remedy}"
             )
         return f"{said} Flags would be false alarms. {remedy}"
 
@@ -193,6 +195,9 @@ class Report:
             samples, look = "sample" if counts.audited == 1 else "samples", "looks" if counts.flagged == 1 else "look"
             found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
         found += self._limited
+        if self.spots:
+            most = max(spot.samples for spot in self.spots)
+            found += f"; the same piece of picture is in {most:,} images that have nothing in common"
         if self.verdict == "inconclusive":
             if self.fit and all(item.fits for item in self.fit):
                 return f"{found}, but the reference captioner does not understand them{self._unread}."
