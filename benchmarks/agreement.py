@@ -1,10 +1,12 @@
-"""Captions of other images, and sentences under images that do not show them, in data sets of several kinds.
+"""Captions of other images, sentences under images that do not show them, words put into true captions: in data sets
+of several kinds.
 
-    python benchmarks/agreement.py NAME=PATH ... [--seeds 3] [--json]
+    python benchmarks/agreement.py NAME=PATH ... [--only replaced|inserted] [--seeds 3] [--json]
 
 Each data set goes through the encoders once; attacks are planted in its captions (the first of each).
 Nothing else of an audit takes part. Swapped: 5 % of the captions exchanged. The others: n captions replaced, by one
-slogan, one ordinary sentence, or a product in six sentences; share of them that are accused + others that are.
+slogan, one ordinary sentence, or a product in six sentences; or changed, by a rare or a common word, a link, or a
+suffix; share of them that are accused + others that are.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from srdscan.findings.foreign import find_foreign
 from srdscan.findings.strangeness import Likeness
 from srdscan.findings.terms import stems
 from srdscan.findings.undelivered import find_undelivered
@@ -38,7 +41,19 @@ ATTACKS = {
         "People love how the Velora S2 feels",
     ],
 }
+PUT_IN = {
+    "rare word": lambda caption, random: f"zephyr {caption}",
+    "common word": lambda caption, random: put_anywhere("lantern", caption, random),
+    "link": lambda caption, random: f"{caption.rstrip(' .')} bit.ly/3xKq9Zt",
+    "suffix": lambda caption, random: f"{caption.rstrip(' .')}, shot on Lumora X9",
+}
 PLANTED = (3, 6, 12, 60)
+
+
+def put_anywhere(word: str, caption: str, random: np.random.Generator) -> str:
+    parts = caption.split()
+    place = int(random.integers(len(parts) + 1))
+    return " ".join([*parts[:place], word, *parts[place:]])
 
 
 @dataclass
@@ -85,6 +100,19 @@ def swapped(world: World, prior, seed: int) -> dict[str, float]:
     }
 
 
+class Remembering:
+    """A sentence encoder that embeds no text twice."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        self.encoder, self.known = encoder, {}
+
+    def embed(self, texts: list[str]) -> np.ndarray:
+        new = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if new:
+            self.known |= dict(zip(new, self.encoder.embed(new), strict=True))
+        return np.stack([self.known[text] for text in texts])
+
+
 def accused_terms(world: World, captions: list[str], texts: np.ndarray, prior) -> set[int]:
     agreement = fitted(world, texts, prior)
     likeness = Likeness(world.images.astype(np.float32))
@@ -92,42 +120,68 @@ def accused_terms(world: World, captions: list[str], texts: np.ndarray, prior) -
     return {int(row) for lie in lies for row in lie.term.samples}
 
 
-def planted(world: World, prior, sentences: SentenceEncoder, attack: str, count: int, seed: int) -> tuple[float, int]:
-    chosen = np.random.default_rng(seed).choice(len(world.texts), count, replace=False)
+def foreign_terms(world: World, captions: list[str], texts: np.ndarray, sentences: Remembering) -> set[int]:
+    likeness = Likeness(world.images.astype(np.float32))
+    found = find_foreign(captions, texts, np.arange(len(texts)), likeness, sentences.embed)
+    return {int(row) for intruder in found for row in intruder.term.samples}
+
+
+def planted(world: World, prior, sentences: Remembering, attack: str, count: int, seed: int) -> tuple[float, int]:
+    random = np.random.default_rng(seed)
+    chosen = random.choice(len(world.texts), count, replace=False)
     captions, texts = list(world.captions), world.texts.copy()
     for place, row in enumerate(chosen):
-        captions[row] = ATTACKS[attack][place % len(ATTACKS[attack])]
+        if attack in PUT_IN:
+            captions[row] = PUT_IN[attack](captions[row], random)
+        else:
+            captions[row] = ATTACKS[attack][place % len(ATTACKS[attack])]
     texts[chosen] = sentences.embed([captions[row] for row in chosen]).astype(np.float16)
-    found = accused_terms(world, captions, texts, prior)
+    if attack in PUT_IN:
+        found = foreign_terms(world, captions, texts, sentences)
+    else:
+        found = accused_terms(world, captions, texts, prior)
     return len(found & set(chosen.tolist())) / count, len(found - set(chosen.tolist()))
+
+
+def judged_alone(world: World, prior, seeds: int) -> dict[str, float | int | None]:
+    """False alarms, and swapped captions."""
+    clean = fitted(world, world.texts, prior)
+    _, p_value, unrelated = find_unrelated(clean.scores)
+    alarms = int(unrelated.sum()) if p_value <= SIGNIFICANT and clean.competence >= COMPETENT else 0
+    row: dict[str, float | int | None] = {"own against other image": round(clean.competence, 3)}
+    row["false alarms, clean"] = alarms + len(accused_terms(world, world.captions, world.texts, prior))
+    swaps = [swapped(world, prior, seed) for seed in range(seeds)]
+    for key in swaps[0]:
+        values = np.array([swap[key] for swap in swaps])
+        row[f"swapped {key}"] = round(float(np.nanmean(values)), 2) if np.isfinite(values).any() else None
+    return row
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("worlds", nargs="+", metavar="NAME=PATH")
+    parser.add_argument("--only", choices=["replaced", "inserted"])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     captioner, sentences = load_captioner("captioner"), SentenceEncoder()
     matcher, prior = Matcher(captioner), load_prior(sentences.fingerprint)
+    remembering = Remembering(sentences)
     rows = []
     for spec in args.worlds:
         name, _, path = spec.partition("=")
         world = read(path, captioner, matcher, sentences)
-        clean = fitted(world, world.texts, prior)
-        _, p_value, unrelated = find_unrelated(clean.scores)
-        alarms = int(unrelated.sum()) if p_value <= SIGNIFICANT and clean.competence >= COMPETENT else 0
-        row = {"world": name, "images": len(world.texts), "own against other image": round(clean.competence, 3)}
-        row["false alarms, clean"] = alarms + len(accused_terms(world, world.captions, world.texts, prior))
-        swaps = [swapped(world, prior, seed) for seed in range(args.seeds)]
-        for key in swaps[0]:
-            values = np.array([swap[key] for swap in swaps])
-            row[f"swapped {key}"] = round(float(np.nanmean(values)), 2) if np.isfinite(values).any() else None
-        for attack in ATTACKS:
+        row = {"world": name, "images": len(world.texts)}
+        if args.only != "inserted":
+            row |= judged_alone(world, prior, args.seeds)
+        if args.only != "replaced":
+            row["false alarms, inserted"] = len(foreign_terms(world, world.captions, world.texts, remembering))
+        attacks = {"replaced": [*ATTACKS], "inserted": [*PUT_IN]}.get(args.only, [*ATTACKS, *PUT_IN])
+        for attack in attacks:
             for count in PLANTED:
                 if count > 0.15 * len(world.texts):
                     continue
-                found = [planted(world, prior, sentences, attack, count, seed) for seed in range(args.seeds)]
+                found = [planted(world, prior, remembering, attack, count, seed) for seed in range(args.seeds)]
                 recall, others = np.mean([f[0] for f in found]), max(f[1] for f in found)
                 row[f"{attack} {count}"] = f"{recall:.2f}+{others}"
         rows.append(row)

@@ -116,7 +116,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         fit,
         tuple(examined.source.leftovers),
         tuple(hidden_findings(find_hidden(scores.strings("caption")))),
-        tuple(spots.spot_findings(examined.spots, min(len(scores.by_image), spots.MOST_IMAGES))),
+        tuple(spots.spot_findings(examined.spots, len(spots.sample(scores.by_image, config.seed)))),
     )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
@@ -247,7 +247,7 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
     each = scores.by_image
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
-    progress.stage("comparing pieces of pictures", min(len(each), spots.MOST_IMAGES))
+    progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
     found = tuple(spots.search(each, by_image, config.seed, progress.advance))
     evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
     verdicts = decide(evidence if len(scores) else {}, scores.sample_of, config.fdr)

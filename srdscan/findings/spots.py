@@ -38,7 +38,9 @@ NAME = "spots"
 DESCRIPTION = "the same piece of picture in images that have nothing in common"
 
 MOST_IMAGES = 2000
-"""Images that are looked through, drawn at random."""
+"""Images that are looked through, drawn at random..."""
+MOST_UNITS = 32
+"""...from this many shards, also drawn at random: each is read once more."""
 FEWEST_IMAGES = 20
 LEAST_IMAGES = 5
 """Families of images that a spot must be in: a publisher's logo, or a detail of one map in other maps, is in three or
@@ -182,8 +184,7 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
     """
     if len(scores) < FEWEST_IMAGES or not scores.has(IMAGE):
         return []
-    random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(scores))[:MOST_IMAGES])
+    chosen = sample(scores, seed)
     rows: list[int] = []
     raw: list[Keypoints] = []
     sizes: list[int] = []
@@ -192,7 +193,7 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
         for batch, images in source.images(chosen):
             pixels = [np.asarray(image.convert("RGB")) for image in images]
             raw += pool.map(find_keypoints, pixels)
-            changes += pool.map(_changed, pixels[:1])
+            changes += pool.map(changed, pixels[:1])
             rows += batch
             sizes += [picture.shape[0] * picture.shape[1] for picture in pixels]
             advance(len(batch))
@@ -211,7 +212,21 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
     return [Spot(np.array(rows)[spot.images], spot.boxes) for spot in found]
 
 
-def _changed(picture: npt.NDArray[np.uint8]) -> Floats:
+def sample(scores: Scores, seed: int) -> Indices:
+    """The images that are looked through, ascending; all of a small data set.
+
+    Args:
+        scores: of all images.
+    """
+    random = np.random.default_rng(seed)
+    if len(scores) <= MOST_IMAGES:
+        return np.arange(len(scores))
+    files = np.sort(random.permutation(len(scores.files))[:MOST_UNITS])
+    rows = np.concatenate([np.arange(scores.starts[n], scores.starts[n + 1]) for n in files])
+    return np.sort(random.permutation(rows)[:MOST_IMAGES])
+
+
+def changed(picture: npt.NDArray[np.uint8]) -> Floats:
     """(K, WIDTH) how descriptions change when a picture is compressed again, its blocks in another place."""
     before = find_keypoints(picture)
     buffer = BytesIO()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from srdscan.findings.spots import Spot, find_spots, judge, spot_findings
+from srdscan.findings.spots import Spot, find_spots, judge, sample, spot_findings
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.measure.scores import Scores, join_columns, write_table
 from srdscan.stats.close_pairs import whitening
@@ -158,3 +158,17 @@ def test_a_spot_accuses_its_images_only_with_what_else_is_found(tmp_path) -> Non
     assert together.p_values[90] < 1e-6
     assert "piece of picture" in together.reason(90)
     assert judge([], scores, flagged).abstained
+
+
+def test_of_a_large_data_set_a_few_shards_are_looked_through(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("srdscan.findings.spots.MOST_IMAGES", 30)
+    monkeypatch.setattr("srdscan.findings.spots.MOST_UNITS", 3)
+    paths = []
+    for number in range(10):
+        table = join_columns([{"index": np.arange(20), "image_index": np.zeros(20, np.int64)}])
+        write_table(table, tmp_path / f"{number}.parquet")
+        paths.append(tmp_path / f"{number}.parquet")
+    chosen = sample(Scores(tuple(paths), {}), seed=0)
+    assert len(chosen) == len(set(chosen.tolist())) == 30
+    assert len(set((chosen // 20).tolist())) == 3
+    assert sample(Scores(tuple(paths[:1]), {}), seed=0).tolist() == list(range(20))
