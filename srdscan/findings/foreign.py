@@ -110,7 +110,7 @@ def find_foreign(
     rest = np.full(len(loose), np.nan)
     most = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
     some = [(gram, _few(part, n, random)) for (gram, part), n in zip([loose[i] for i in asked], most, strict=True)]
-    rest[asked] = _without(some, captions, tokens, texts, embed)
+    rest[asked] = _without(some, [grams[gram] for gram, _ in some], captions, tokens, texts, embed)
     alone = np.flatnonzero(rest < GOES_WITH)
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
@@ -122,10 +122,11 @@ def find_foreign(
     for place in places:
         gram, part = loose[place]
         word = (frequencies.rarest(gram),)
-        wider = _few(_one_an_image(np.array(grams[word]), image_of), MOST_CUT, random)
+        wider = _one_an_image(np.array(grams[word]), image_of)
         if images(image_of[wider]) >= GOES_WITH:
             continue  # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" told
-        if _without([(gram, wider)], captions, tokens, texts, embed, or_else=word)[0] < GOES_WITH:
+        few = _few(wider, MOST_CUT, random)
+        if _without([(gram, few)], [grams[word]], captions, tokens, texts, embed, or_else=word)[0] < GOES_WITH:
             z = float(z_values[place])
             likeness = float(images(image_of[part]))
             found.append(Term(gram, np.array(grams[gram]), 0, float(stats.norm.sf(z)), z, likeness, z))
@@ -159,13 +160,20 @@ def _few(part: npt.NDArray[np.int64], most: int, random: np.random.Generator) ->
 
 def _without(
     terms: Sequence[tuple[tuple[str, ...], npt.NDArray[np.int64]]],
+    holding: Sequence[Sequence[int]],
     captions: Sequence[str],
     tokens: Sequence[Sequence[str]],
     texts: Likeness,
     embed: Embed,
     or_else: tuple[str, ...] = (),
 ) -> Doubles:
-    """(K,) likeness of what some captions of each term say without it; without another one where they do not say it."""
+    """(K,) likeness of what some captions of each term say without it, against the captions besides all that hold it.
+
+    Args:
+        terms: K of them, with some captions of each.
+        holding: all captions of each.
+        or_else: what is cut where a caption does not hold the term.
+    """
     cut = [
         without(captions[row], tokens[row], gram if holds(tuple(tokens[row]), gram) else or_else)
         for gram, part in terms
@@ -173,7 +181,8 @@ def _without(
     ]
     vectors = np.asarray(embed(cut), dtype=np.float32)
     ends = np.cumsum([len(part) for _, part in terms])
-    return np.array([texts.of(vectors[end - len(part) : end]) for (_, part), end in zip(terms, ends, strict=True)])
+    parts = [vectors[end - len(part) : end] for (_, part), end in zip(terms, ends, strict=True)]
+    return np.array([texts.of(part, np.array(rows)) for part, rows in zip(parts, holding, strict=True)])
 
 
 def without(caption: str, words: Sequence[str], term: Sequence[str]) -> str:

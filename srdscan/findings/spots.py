@@ -157,8 +157,8 @@ def _copies(pairs: Indices, owner: Indices, places: Indices) -> Iterator[Indices
             continue
         a, b = pairs[start:end].T
         moved = places[b] - places[a]
-        near = np.abs(moved[:, None] - moved[None]).max(axis=2) <= 1  # a pixel: extrema move a little
-        chosen = near[int(near.sum(axis=1).argmax())]
+        usual, times = np.unique(moved, axis=0, return_counts=True)
+        chosen = np.abs(moved - usual[times.argmax()]).max(axis=1) <= 1  # a pixel: extrema move a little
         a, b = a[chosen], b[chosen]
         if min(len(np.unique(a)), len(np.unique(b))) >= LEAST_PIECES and _spread(places[a]) and _spread(places[b]):
             yield np.stack([a, b], axis=1)

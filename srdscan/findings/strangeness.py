@@ -92,11 +92,17 @@ class Likeness:
         """T of a group of samples."""
         return self._squared(self.centred[samples])
 
-    def of(self, embeddings: npt.NDArray[np.float32]) -> float:
-        """z of a group of others: (n, D) embeddings of the same kind."""
-        if len(embeddings) < 2 or self.mean_square == 0:
+    def of(self, embeddings: npt.NDArray[np.float32], besides: npt.NDArray[np.int64]) -> float:
+        """z of a group of others, against the samples besides some.
+
+        Args:
+            embeddings: (n, D) of the same kind.
+            besides: rows that do not count: those that the others are made of.
+        """
+        if len(embeddings) < 2 or self.mean_square == 0 or len(besides) >= len(self.centred):
             return 0.0
-        return (self._squared(embeddings - self.mean) - 1.0) / self.spread
+        away = self.centred[besides].sum(axis=0) / (len(self.centred) - len(besides))
+        return (self._squared(embeddings - self.mean + away) - 1.0) / self.spread
 
     def _squared(self, centred: npt.NDArray[np.float32]) -> float:
         total = centred.sum(axis=0)
