@@ -47,6 +47,8 @@ GOES_WITH = 2.0
 SIGNIFICANT = 0.01
 """A term is a finding when its p-value, times the number of terms tried, is below this."""
 LEAST_SAMPLES = 3
+MOST_SHARE = 0.2
+"""Share of the images up to which a term is tried: what one caption in five says is the data set's own manner."""
 USUAL, STRANGEST = 300, 50
 """Terms whose captions are read without them: drawn at random, to know what is usual, and the strangest..."""
 FEW_CUT, MOST_CUT = 8, 30
@@ -96,7 +98,9 @@ def find_foreign(
     tokens = [stems(caption) for caption in captions]
     grams = frequent_grams(tokens, least)
     rows = [(gram, _one_an_image(np.array(places), image_of), 0.0) for gram, places in grams.items()]
-    loose = [(gram, part) for gram, part, _ in distinct(rows) if len(part) >= least and _unlike(images, part, image_of)]
+    most = MOST_SHARE * len(images.centred)
+    tried = [(gram, part) for gram, part, _ in distinct(rows) if least <= len(part) <= most]
+    loose = [(gram, part) for gram, part in tried if images(image_of[part]) < GOES_WITH]
     if len(loose) < ENOUGH_TERMS:
         return []
     texts = Likeness(embeddings.astype(np.float32))
@@ -108,8 +112,8 @@ def find_foreign(
     first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
     rest = np.full(len(loose), np.nan)
-    most = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
-    some = [(gram, _few(part, n, random)) for (gram, part), n in zip([loose[i] for i in asked], most, strict=True)]
+    cuts = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
+    some = [(gram, _few(part, n, random)) for (gram, part), n in zip([loose[i] for i in asked], cuts, strict=True)]
     rest[asked] = _without(some, [grams[gram] for gram, _ in some], captions, tokens, texts, embed)
     alone = np.flatnonzero(rest < GOES_WITH)
     usual = np.intersect1d(drawn, alone)
@@ -137,10 +141,6 @@ def find_foreign(
 def _one_an_image(places: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The first caption of each image among some: five captions of one image are one observation."""
     return places[np.unique(image_of[places], return_index=True)[1]]
-
-
-def _unlike(images: Likeness, part: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> bool:
-    return images(image_of[part]) < GOES_WITH
 
 
 def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
@@ -217,6 +217,8 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
     least = max(LEAST_SAMPLES, int(np.ceil(0.001 * len(images))))
     likeness = Likeness(images.astype(np.float32))
     intruders = find_foreign(captions, vectors, scores.image_of, likeness, embed, least, seed)
+    references = [set(stems(text)) for text in scores.strings("reference")]
+    intruders = [intruder for intruder in intruders if not _shown(intruder.term, references)]
     if not intruders:
         return nothing_found(count, "every word goes with the images or with what else the captions say")
     p_values, values = np.full(count, np.nan), np.full(count, np.nan)
@@ -232,6 +234,12 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
     findings = tuple(_finding(intruder, scores) for intruder in intruders)
     note = f"{len(intruders)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
     return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+
+
+def _shown(term: Term, references: Sequence[set[str]]) -> bool:
+    """Whether the reference captioner says a term's words of half of its images: then they show it."""
+    said = sum(references[row].issuperset(term.words) for row in term.samples)
+    return 2 * said >= len(term.samples)
 
 
 def _finding(intruder: Intruder, scores: Scores) -> Finding:
