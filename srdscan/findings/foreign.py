@@ -239,7 +239,7 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
 def _shown(term: Term, references: Sequence[set[str]]) -> bool:
     """Whether the reference captioner says a term's words of half of its images: then they show it."""
     said = sum(references[row].issuperset(term.words) for row in term.samples)
-    return 2 * said >= len(term.samples)
+    return bool(2 * said >= len(term.samples))
 
 
 def _finding(intruder: Intruder, scores: Scores) -> Finding:
