@@ -123,7 +123,7 @@ def accused_terms(world: World, captions: list[str], texts: np.ndarray, prior) -
 def foreign_terms(world: World, captions: list[str], texts: np.ndarray, sentences: Remembering) -> set[int]:
     likeness = Likeness(world.images.astype(np.float32))
     found = find_foreign(captions, texts, np.arange(len(texts)), likeness, sentences.embed)
-    return {int(row) for intruder in found for row in intruder.term.samples}
+    return {int(row) for term in found for row in term.samples}
 
 
 def planted(world: World, prior, sentences: Remembering, attack: str, count: int, seed: int) -> tuple[float, int]:

@@ -1,12 +1,13 @@
 """What a finding is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 
-from srdscan.signals.base import Evidence
+from srdscan.findings.terms import Term
+from srdscan.signals.base import WHOLE_DATASET, Evidence
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,31 @@ class Found(Evidence):
     """
 
     findings: Sequence[Finding] = field(default_factory=tuple)
+
+
+def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Callable[[str], str]) -> Found:
+    """The judgement of a search for terms: each row that holds one has the p-value of the first that it holds.
+
+    Args:
+        count: rows.
+        terms: what was found, the strongest first, at least one.
+        reason: why a row is suspicious that holds a term, in words.
+    """
+    p_values, values = np.full(count, np.nan), np.full(count, np.nan)
+    held: dict[int, str] = {}
+    for term, finding in reversed(terms):
+        p_values[term.samples], values[term.samples] = term.p_value, term.strangeness
+        held |= dict.fromkeys(term.samples.tolist(), finding.term)
+    findings = tuple(finding for _, finding in terms)
+    note = f"{len(terms)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
+    return Found(
+        p_values,
+        values,
+        note,
+        weight=WHOLE_DATASET,
+        reason=lambda row: reason(held[row]) if row in held else "",
+        findings=findings,
+    )
 
 
 def nothing_found(count: int, note: str) -> Found:

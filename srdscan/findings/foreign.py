@@ -30,12 +30,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.finding import Finding, Found, nothing_found
+from srdscan.findings.finding import Finding, Found, held_against, nothing_found
 from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness
 from srdscan.findings.terms import Term, distinct, frequent_grams, holds, stems, without_overlaps
 from srdscan.measure.scores import Scores
 from srdscan.signals.agreement import CAPTION, agreement_of
-from srdscan.signals.base import WHOLE_DATASET
 from srdscan.text.frequency import Frequencies
 from srdscan.text.plain import word_spans
 
@@ -62,19 +61,6 @@ Embed = Callable[[Sequence[str]], npt.NDArray[Any]]
 """N texts -> (N, D) unit vectors."""
 
 
-@dataclass(frozen=True)
-class Intruder:
-    """A term that belongs to nothing.
-
-    Attributes:
-        term: its words, the captions that hold it, p-value and z.
-        overuse: how many times more often it is used than in the language.
-    """
-
-    term: Term
-    overuse: float
-
-
 def find_foreign(
     captions: Sequence[str],
     embeddings: npt.NDArray[Any],
@@ -83,8 +69,8 @@ def find_foreign(
     embed: Embed,
     least: int = LEAST_SAMPLES,
     seed: int = 0,
-) -> list[Intruder]:
-    """The terms that mean much, are much over-used, and go with nothing.
+) -> list[Term]:
+    """The terms that mean much, are much over-used (log10 of how many times), and go with nothing.
 
     Args:
         captions: N of them.
@@ -113,8 +99,11 @@ def find_foreign(
     asked = np.union1d(drawn, first)
     rest = np.full(len(loose), np.nan)
     cuts = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
-    some = [(gram, _few(part, n, random)) for (gram, part), n in zip([loose[i] for i in asked], cuts, strict=True)]
-    rest[asked] = _without(some, [grams[gram] for gram, _ in some], captions, tokens, texts, embed)
+    some = [
+        _Cut(gram, _few(part, most, random), grams[gram])
+        for (gram, part), most in zip([loose[place] for place in asked], cuts, strict=True)
+    ]
+    rest[asked] = _without(some, captions, tokens, texts, embed)
     alone = np.flatnonzero(rest < GOES_WITH)
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
@@ -122,20 +111,28 @@ def find_foreign(
     z_values = _standing(overuse, meaning, usual)
     alone = alone[_in_spreads(overuse, usual)[alone] > 1.0]  # much meaning alone is "in the", or "photo"
     places = [int(place) for place in alone if stats.norm.sf(z_values[place]) * len(loose) <= SIGNIFICANT]
-    found: list[Term] = []
-    for place in places:
-        gram, part = loose[place]
-        word = (frequencies.rarest(gram),)
-        wider = _one_an_image(np.array(grams[word]), image_of)
-        if images(image_of[wider]) >= GOES_WITH:
-            continue  # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" told
-        few = _few(wider, MOST_CUT, random)
-        if _without([(gram, few)], [grams[word]], captions, tokens, texts, embed, or_else=word)[0] < GOES_WITH:
-            z = float(z_values[place])
-            likeness = float(images(image_of[part]))
-            found.append(Term(gram, np.array(grams[gram]), 0, float(stats.norm.sf(z)), z, likeness, z))
-    times = {loose[place][0]: float(10 ** overuse[place]) for place in places}
-    return [Intruder(term, times[term.words]) for term in without_overlaps(found)]
+    # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" can
+    words = [(frequencies.rarest(loose[place][0]),) for place in places]
+    wider = [_one_an_image(np.array(grams[word]), image_of) for word in words]
+    read = [
+        _Cut(loose[place][0], _few(part, MOST_CUT, random), grams[word], word)
+        for place, part, word in zip(places, wider, words, strict=True)
+    ]
+    said = _without(read, captions, tokens, texts, embed)
+    found = [
+        Term(
+            words=loose[place][0],
+            samples=np.array(grams[loose[place][0]]),
+            reference_samples=0,
+            p_value=float(stats.norm.sf(z_values[place])),
+            overuse=float(overuse[place]),
+            likeness=images(image_of[loose[place][1]]),
+            strangeness=float(z_values[place]),
+        )
+        for place, part, likeness in zip(places, wider, said, strict=True)
+        if likeness < GOES_WITH and images(image_of[part]) < GOES_WITH
+    ]
+    return without_overlaps(found)
 
 
 def _one_an_image(places: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -158,31 +155,37 @@ def _few(part: npt.NDArray[np.int64], most: int, random: np.random.Generator) ->
     return part if len(part) <= most else random.choice(part, most, replace=False)
 
 
-def _without(
-    terms: Sequence[tuple[tuple[str, ...], npt.NDArray[np.int64]]],
-    holding: Sequence[Sequence[int]],
-    captions: Sequence[str],
-    tokens: Sequence[Sequence[str]],
-    texts: Likeness,
-    embed: Embed,
-    or_else: tuple[str, ...] = (),
-) -> Doubles:
-    """(K,) likeness of what some captions of each term say without it, against the captions besides all that hold it.
+@dataclass(frozen=True)
+class _Cut:
+    """A term that is cut out of some captions.
 
-    Args:
-        terms: K of them, with some captions of each.
-        holding: all captions of each.
-        or_else: what is cut where a caption does not hold the term.
+    Attributes:
+        words: of the term.
+        rows: captions that are read without it.
+        holding: all captions that hold it.
+        instead: what is cut where a caption does not hold the term.
     """
-    cut = [
-        without(captions[row], tokens[row], gram if holds(tuple(tokens[row]), gram) else or_else)
-        for gram, part in terms
-        for row in part
+
+    words: tuple[str, ...]
+    rows: npt.NDArray[np.int64]
+    holding: Sequence[int]
+    instead: tuple[str, ...] = ()
+
+
+def _without(
+    cuts: Sequence[_Cut], captions: Sequence[str], tokens: Sequence[Sequence[str]], texts: Likeness, embed: Embed
+) -> Doubles:
+    """(K,) likeness of what captions say without each of K terms, against the captions besides all that hold it."""
+    if not cuts:
+        return np.zeros(0)
+    read = [
+        without(captions[row], tokens[row], cut.words if holds(tuple(tokens[row]), cut.words) else cut.instead)
+        for cut in cuts
+        for row in cut.rows
     ]
-    vectors = np.asarray(embed(cut), dtype=np.float32)
-    ends = np.cumsum([len(part) for _, part in terms])
-    parts = [vectors[end - len(part) : end] for (_, part), end in zip(terms, ends, strict=True)]
-    return np.array([texts.of(part, np.array(rows)) for part, rows in zip(parts, holding, strict=True)])
+    vectors = np.asarray(embed(read), dtype=np.float32)
+    parts = np.split(vectors, np.cumsum([len(cut.rows) for cut in cuts])[:-1])
+    return np.array([texts.of(part, np.array(cut.holding)) for part, cut in zip(parts, cuts, strict=True)])
 
 
 def without(caption: str, words: Sequence[str], term: Sequence[str]) -> str:
@@ -216,24 +219,13 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
     captions, images = list(scores.strings("caption")), agreement.images
     least = max(LEAST_SAMPLES, int(np.ceil(0.001 * len(images))))
     likeness = Likeness(images.astype(np.float32))
-    intruders = find_foreign(captions, vectors, scores.image_of, likeness, embed, least, seed)
+    terms = find_foreign(captions, vectors, scores.image_of, likeness, embed, least, seed)
     references = [set(stems(text)) for text in scores.strings("reference")]
-    intruders = [intruder for intruder in intruders if not _shown(intruder.term, references)]
-    if not intruders:
+    terms = [term for term in terms if not _shown(term, references)]
+    if not terms:
         return nothing_found(count, "every word goes with the images or with what else the captions say")
-    p_values, values = np.full(count, np.nan), np.full(count, np.nan)
-    held: dict[int, str] = {}
-    for intruder in reversed(intruders):
-        rows = intruder.term.samples
-        p_values[rows], values[rows] = intruder.term.p_value, intruder.term.strangeness
-        held |= dict.fromkeys(rows.tolist(), intruder.term.text)
-
-    def reason(row: int) -> str:
-        return f"the caption says '{held[row]}', which goes with nothing else" if row in held else ""
-
-    findings = tuple(_finding(intruder, scores) for intruder in intruders)
-    note = f"{len(intruders)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
-    return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+    named = [(term, _finding(term, scores)) for term in terms]
+    return held_against(count, named, lambda said: f"the caption says '{said}', which goes with nothing else")
 
 
 def _shown(term: Term, references: Sequence[set[str]]) -> bool:
@@ -242,11 +234,10 @@ def _shown(term: Term, references: Sequence[set[str]]) -> bool:
     return bool(2 * said >= len(term.samples))
 
 
-def _finding(intruder: Intruder, scores: Scores) -> Finding:
-    term = intruder.term
+def _finding(term: Term, scores: Scores) -> Finding:
     samples, of_all = len(np.unique(scores.sample_of[term.samples])), int(scores.sample_of[-1]) + 1
     explanation = (
-        f"in captions of {samples} of {of_all} samples, {_times(intruder.overuse)} as often as in the language; "
+        f"in captions of {samples} of {of_all} samples, {_times(10**term.overuse)} as often as in the language; "
         "neither their images nor what else they say have anything in common"
     )
     return Finding(term.text, "caption", samples, 0, round(term.strangeness, 2), explanation)

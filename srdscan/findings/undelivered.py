@@ -22,14 +22,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.finding import Finding, Found, nothing_found
+from srdscan.findings.finding import Finding, held_against, nothing_found
 from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale, strangeness_z
 from srdscan.findings.terms import Term, distinct, frequent_grams, stems, without_overlaps
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.agreement import COMPETENT as ALONE
 from srdscan.signals.agreement import agreement_of
-from srdscan.signals.base import WHOLE_DATASET, Evidence, register_signal
+from srdscan.signals.base import Evidence, register_signal
 from srdscan.stats.agreement import FEWEST
 from srdscan.stats.canonical import Floats
 
@@ -148,19 +148,8 @@ class Undelivered:
         lies = find_undelivered(tokens, agreement.scores, scores.image_of, likeness, _least(len(vectors)))
         if not lies:
             return nothing_found(count, "no word or sentence is repeated under images that do not show it")
-        p_values, values = np.full(count, np.nan), np.full(count, np.nan)
-        held: dict[int, str] = {}
-        for lie in reversed(lies):
-            rows = lie.term.samples
-            p_values[rows], values[rows] = lie.term.p_value, lie.term.strangeness
-            held |= dict.fromkeys(rows.tolist(), said_by(lie, tokens))
-
-        def reason(row: int) -> str:
-            return f"the caption says '{held[row]}', whose images show something else" if row in held else ""
-
-        findings = tuple(_finding(lie, said_by(lie, tokens), scores) for lie in lies)
-        note = f"{len(lies)} found: " + ", ".join(f"'{finding.term}'" for finding in findings[:5])
-        return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings)
+        terms = [(lie.term, _finding(lie, said_by(lie, tokens), scores)) for lie in lies]
+        return held_against(count, terms, lambda said: f"the caption says '{said}', whose images show something else")
 
 
 def _least(images: int) -> int:
