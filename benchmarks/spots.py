@@ -14,14 +14,13 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageDraw
 
-from srdscan.findings import spots
+from srdscan.findings.copies import Spot, changed, spots_among
 from srdscan.measure.decode import decoded_batches
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.matcher import Matcher
 from srdscan.sources.base import ReadOptions
 from srdscan.sources.find import find_source
-from srdscan.stats.close_pairs import whitening
 
 
 def checkerboard(size: int) -> np.ndarray:
@@ -67,14 +66,10 @@ class World:
                     self.pictures += [np.asarray(image) for image in images]
         self.vectors = np.concatenate(vectors)
         self.pieces = [find_keypoints(picture) for picture in self.pictures]
-        self.changes = np.concatenate([spots.changed(picture) for picture in self.pictures[::64]])
+        self.changes = np.concatenate([changed(picture) for picture in self.pictures[::64]])
 
-    def spots(self, pieces: list[Keypoints]) -> list[spots.Spot]:
-        mean, basis = whitening(np.concatenate([item.descriptions for item in pieces]), spots.DIRECTIONS)
-        radius = float(np.quantile(np.linalg.norm(self.changes @ basis, axis=1), spots.SAME))
-        white = [Keypoints(item.places, (item.descriptions - mean) @ basis, item.factor) for item in pieces]
-        areas = [p.shape[0] * p.shape[1] // k.factor**2 for p, k in zip(self.pictures, pieces, strict=True)]
-        return spots.find_spots(white, np.array(areas), self.vectors, radius)
+    def spots(self, pieces: list[Keypoints]) -> list[Spot]:
+        return spots_among(pieces, self.changes, self.vectors)
 
     def patched(self, patch: np.ndarray, quality: int, count: int, seed: int) -> tuple[list[Keypoints], set[int]]:
         random, pieces = np.random.default_rng(seed), list(self.pieces)

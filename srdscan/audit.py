@@ -13,6 +13,7 @@ from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, foreign, spots, substitution
+from srdscan.findings.copies import Spot
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
@@ -52,7 +53,7 @@ class Examined:
     verdicts: Verdicts
     images: ImageSource
     calibration: Scores | None
-    spots: tuple[spots.Spot, ...]
+    spots: tuple[Spot, ...]
 
 
 @dataclass(frozen=True)

@@ -41,11 +41,13 @@ class Keypoints:
     Attributes:
         places: (K, 2) row and column of the centres, in pixels of the picture as it was read.
         descriptions: (K, WIDTH) grey levels and colour differences.
-        factor: pixels of the picture for one that was read.
+        area: pixels of the picture as it was read.
+        factor: pixels of the picture, along a side, for one that was read.
     """
 
     places: npt.NDArray[np.int16]
     descriptions: Floats
+    area: int
     factor: int = 1
 
 
@@ -55,7 +57,7 @@ def find_keypoints(picture: npt.NDArray[np.uint8]) -> Keypoints:
     pixels = _reduced(picture, factor)
     grey = pixels @ _LUMA
     if min(grey.shape) < 2 * WINDOW + 3:
-        return Keypoints(np.zeros((0, 2), np.int16), np.zeros((0, WIDTH), np.float32), factor)
+        return Keypoints(np.zeros((0, 2), np.int16), np.zeros((0, WIDTH), np.float32), grey.size, factor)
     fine, coarse = (ndimage.gaussian_filter(grey, scale) for scale in SCALES)
     rows, columns = _extrema(fine - coarse)
     values = np.concatenate(
@@ -66,7 +68,7 @@ def find_keypoints(picture: npt.NDArray[np.uint8]) -> Keypoints:
         ],
         axis=1,
     )
-    return Keypoints(np.stack([rows, columns], axis=1).astype(np.int16), values.astype(np.float32), factor)
+    return Keypoints(np.stack([rows, columns], axis=1).astype(np.int16), values.astype(np.float32), grey.size, factor)
 
 
 def _reduced(picture: npt.NDArray[np.uint8], factor: int) -> Floats:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from srdscan.findings.spots import Spot, find_spots, judge, sample, spot_findings
+from srdscan.findings.copies import Spot, find_spots
+from srdscan.findings.spots import judge, sample, spot_findings
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.measure.scores import Scores, join_columns, write_table
 from srdscan.stats.close_pairs import whitening
@@ -59,10 +60,10 @@ def pictures() -> list[Array]:
 def found(pictures: list[Array], vectors: Array | None = None) -> list[Spot]:
     raw = [find_keypoints(compressed(picture)) for picture in pictures]
     mean, basis = whitening(np.concatenate([item.descriptions for item in raw]), 24)
-    white = [Keypoints(item.places, (item.descriptions - mean) @ basis) for item in raw]
+    white = [Keypoints(item.places, (item.descriptions - mean) @ basis, item.area) for item in raw]
     if vectors is None:
         vectors = np.random.default_rng(1).normal(size=(len(pictures), 16)).astype(np.float32)
-    return find_spots(white, np.full(len(pictures), SIDE * SIDE), vectors, RADIUS)
+    return find_spots(white, vectors, RADIUS)
 
 
 def with_patch(pictures: list[Array], patch: Array, rows: list[int]) -> tuple[list[Array], dict[int, tuple[int, int]]]:
