@@ -29,6 +29,8 @@ LEAST_IMAGES = 5
 four images of honest data sets (of five that were looked at)."""
 LEAST_PIECES = 3
 """Pairs of pieces with one displacement that are a copy."""
+MOST_TRIED = 16
+"""Displacements of two images that are tried, the most frequent."""
 DIRECTIONS = 24
 """Directions of the pieces' descriptions that are compared; the rest is noise of compression."""
 AGAIN = 75
@@ -155,8 +157,10 @@ def _copies(pairs: Indices, owner: Indices, places: Indices) -> Iterator[Indices
             continue
         a, b = pairs[start:end].T
         moved = places[b] - places[a]
-        usual, times = np.unique(moved, axis=0, return_counts=True)
-        chosen = np.abs(moved - usual[times.argmax()]).max(axis=1) <= 1  # a pixel: extrema move a little
+        _, place, times = np.unique(moved @ [1 << 16, 1], return_index=True, return_counts=True)
+        usual = moved[place[np.argsort(-times, kind="stable")[:MOST_TRIED]]]
+        near = np.abs(moved[:, None] - usual).max(axis=2) <= 1  # a pixel: extrema move a little
+        chosen = near[:, near.sum(axis=0).argmax()]
         a, b = a[chosen], b[chosen]
         if min(len(np.unique(a)), len(np.unique(b))) >= LEAST_PIECES and _spread(places[a]) and _spread(places[b]):
             yield np.stack([a, b], axis=1)

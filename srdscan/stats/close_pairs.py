@@ -14,7 +14,7 @@ DIRECTIONS = 10
 """Random directions that a hash cuts into cells."""
 CELL = 1.0
 """Width of a cell; points are whitened, so that this is one standard deviation."""
-MOST_SHARED = 32
+MOST_SHARED = 128
 """Points of a cell that each point is compared with, those that follow it: a crowd still hangs together."""
 AT_ONCE = 200_000
 
@@ -31,7 +31,7 @@ def close_pairs(points: Floats, owner: Indices, radius: float, seed: int = 0) ->
         radius: well below `CELL` times the square root of D over `DIRECTIONS`.
     """
     random = np.random.default_rng(seed)
-    found = [np.zeros((0, 2), np.int64)]
+    found = [np.zeros(0, np.int64)]
     for _ in range(TABLES):
         basis, _ = np.linalg.qr(random.normal(size=(points.shape[1], points.shape[1])))
         cells = np.floor(points @ basis[:, :DIRECTIONS].astype(np.float32) / CELL + random.random(DIRECTIONS))
@@ -49,8 +49,9 @@ def close_pairs(points: Floats, owner: Indices, radius: float, seed: int = 0) ->
                 part = others[start : start + AT_ONCE]
                 distance = np.square(sorted_points[part] - sorted_points[part + step]).sum(axis=1)
                 near = part[distance < radius**2]
-                found.append(np.sort(np.stack([order[near], order[near + step]], axis=1), axis=1))
-    return np.unique(np.concatenate(found), axis=0)
+                first, second = order[near], order[near + step]
+                found.append(np.minimum(first, second) * len(points) + np.maximum(first, second))
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), max(len(points), 1)), axis=1)
 
 
 def whitening(points: Floats, directions: int) -> tuple[Floats, Floats]:
