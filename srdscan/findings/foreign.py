@@ -216,10 +216,10 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
     if agreement is None:
         return nothing_found(count, "the score files do not hold what it compares")
     vectors = np.concatenate(list(scores.vectors(CAPTION)))
-    captions, images = list(scores.strings("caption")), agreement.images
+    captions, images = list(scores.strings("caption")), agreement.images[agreement.pictures]
     least = max(LEAST_SAMPLES, int(np.ceil(0.001 * len(images))))
     likeness = Likeness(images.astype(np.float32))
-    terms = find_foreign(captions, vectors, scores.image_of, likeness, embed, least, seed)
+    terms = find_foreign(captions, vectors, agreement.family_of[scores.image_of], likeness, embed, least, seed)
     references = [set(stems(text)) for text in scores.strings("reference")]
     terms = [term for term in terms if not _shown(term, references)]
     if not terms:

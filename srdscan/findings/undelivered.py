@@ -92,7 +92,7 @@ def find_undelivered(
     found: list[Term] = []
     for place in np.flatnonzero(p_values * len(candidates) <= SIGNIFICANT):
         gram, places, _ = candidates[place]
-        guilty = places[_unrelated(agreement[places], centre, spread)]
+        guilty = places[unrelated(agreement[places], centre, spread)]
         if len(np.unique(image_of[guilty])) >= least:
             z = float(z_values[place])
             found.append(Term(gram, guilty, 0, float(p_values[place]), z, float(alike[place]), z))
@@ -106,8 +106,8 @@ def _mean_of_images(agreement: Floats, image_of: npt.NDArray[np.int64], rows: np
     return float((np.bincount(inverse, weights=agreement[rows]) / counts).mean())
 
 
-def _unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np.bool_]:
-    """Which captions of a term fit as captions of other images do, rather than as the data set's own.
+def unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np.bool_]:
+    """Which of some captions fit as captions of other images do, rather than as the data set's own.
 
     The share of those is what makes the mean what it is.
     """
@@ -137,7 +137,7 @@ class Undelivered:
         agreement = agreement_of(scores)
         if agreement is None:
             return nothing_found(count, "the score files do not hold what it compares")
-        vectors = agreement.images
+        vectors, picture_of = agreement.images[agreement.pictures], agreement.family_of[scores.image_of]
         # what the prior does not know, such as a background of drawings, it takes for a lie
         needed = COMPETENT if len(vectors) >= FEWEST else ALONE
         if agreement.competence < needed:
@@ -145,7 +145,7 @@ class Undelivered:
             return nothing_found(count, f"{told}: not well enough for {len(vectors)} images")
         tokens = [stems(text) for text in scores.strings("caption")]
         likeness = Likeness(vectors.astype(np.float32))
-        lies = find_undelivered(tokens, agreement.scores, scores.image_of, likeness, _least(len(vectors)))
+        lies = find_undelivered(tokens, agreement.scores, picture_of, likeness, _least(len(vectors)))
         if not lies:
             return nothing_found(count, "no word or sentence is repeated under images that do not show it")
         terms = [(lie.term, _finding(lie, said_by(lie, tokens), scores)) for lie in lies]

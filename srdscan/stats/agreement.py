@@ -20,6 +20,7 @@ from srdscan.stats.canonical import (
     information,
     paired_information,
 )
+from srdscan.stats.near_duplicates import near_duplicates
 
 FOLDS = 5
 FEWEST = 100
@@ -44,6 +45,9 @@ class Expert:
 class Agreement:
     """What a data set's pairs have in common, cross-fitted: no caption is judged by what it taught.
 
+    Nor by what other captions of the same picture taught, in whatever samples it stands (`near_duplicates`): a picture
+    under a dozen lies would make them true.
+
     Three models look at each pair: the data set's own moments, these mixed with the prior, and the prior alone. Each
     says how much better a caption fits its image than it fits others, in standard deviations over the others. How much
     each counts is learned by logistic regression, which tells pairs from captions with an image drawn at random: a
@@ -59,7 +63,9 @@ class Agreement:
     Attributes:
         scores: (N,) how many standard deviations a caption fits its own image better than others; of a caption of
             another image about N(0, 1).
+        family_of: (M,) the picture that each image is, from 0; near duplicates are one.
         ranks: (N,) share of other images that a caption fits worse; of a caption of another image uniform.
+        pictures: (F,) the first image of each picture.
         weights: of the experts, their squares add up to 1; in the order of `names`.
     """
 
@@ -75,8 +81,10 @@ class Agreement:
         self.images, self.image_of = images, image_of
         random = np.random.default_rng(seed)
         count = len(images)
-        self.fold = random.integers(FOLDS, size=count)
-        self.among = np.sort(random.permutation(count)[:OTHERS])
+        self.family_of = near_duplicates(images, seed)
+        self.pictures = np.unique(self.family_of, return_index=True)[1]
+        self.fold = random.integers(FOLDS, size=count)[self.pictures][self.family_of]
+        self.among = np.sort(random.permutation(self.pictures)[:OTHERS])
         self.experts = self._experts(texts, prior, prior_images)
         self.names = list(self.experts)
         self.weights = self._learned_weights(texts, random)

@@ -81,3 +81,12 @@ def test_scores_do_not_depend_on_the_size_of_blocks(monkeypatch: pytest.MonkeyPa
     assert parts.scores == pytest.approx(whole.scores, abs=1e-3)
     rows = np.array([5, 6, 250])
     assert parts.of(rows, texts[rows]) == pytest.approx(whole.scores[rows], abs=1e-3)
+
+
+def test_a_picture_that_stands_in_many_samples_does_not_make_its_captions_true() -> None:
+    images, texts, image_of = made(COUNT, 7)
+    images[:12] = images[0]
+    texts[1:12] = made(1, 8)[1] + np.random.default_rng(9).normal(size=(11, T)) / 4  # one lie in other words
+    found = Agreement(images, texts, image_of)
+    assert len(np.unique(found.fold[:12])) == 1
+    assert found.scores[1:12].mean() < 1.5 < np.median(found.scores[12:])
