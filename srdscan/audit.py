@@ -250,9 +250,16 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
     found = tuple(spots.search(each, by_image, config.seed, progress.advance))
-    evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
-    verdicts = decide(evidence if len(scores) else {}, scores.sample_of, config.fdr)
+    verdicts = with_spots(verdicts, found, scores, config.fdr)
     return Examined(source, records, scores, fit, verdicts, images, calibration, found)
+
+
+def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, fdr: float) -> Verdicts:
+    """The decision with what spots add to it: they are held against what else was found."""
+    if not len(scores):
+        return verdicts
+    evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
+    return decide(evidence, scores.sample_of, fdr)
 
 
 def judge(

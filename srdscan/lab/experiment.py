@@ -6,16 +6,20 @@ from typing import Any
 
 import yaml
 
-from srdscan.attacks.poison import CANARY, make_target, make_trigger
+from srdscan.attacks.poison import CANARY, NONE, make_target, make_trigger
 from srdscan.lab.victims import Attack
 
-KINDS = ("detection", "sanitizing", "retraining", "clean", "policy")
+SWAPPED, ONE_PICTURE = "swapped", "one picture"
+"""A target and a trigger of `worlds`: captions of each other; one image in the place of all."""
+KINDS = ("detection", "sanitizing", "retraining", "clean", "policy", "worlds")
 OWN: dict[str, tuple[str, ...]] = {
     "rates": ("detection",),
     "paper_images": ("sanitizing",),
     "paper_steps": ("sanitizing",),
     "photos": ("sanitizing", "policy"),
     "steps": ("policy",),
+    "counts": ("worlds",),
+    "seeds": ("worlds",),
 }
 """Fields that some kinds alone read: other kinds refuse them, and their results do not depend on them."""
 
@@ -44,6 +48,12 @@ class Planned:
         target = "" if self.attack.target == CANARY else f", {self.attack.target}"
         return self.attack.trigger + target + (f", seed {self.attack.seed}" if self.attack.seed else "")
 
+    @property
+    def label(self) -> str:
+        """For tables of captions: the target and its text, and the trigger where there is one."""
+        said = self.attack.target + (f" '{self.attack.text}'" if self.attack.text else "")
+        return said if self.attack.trigger == NONE else f"{self.attack.trigger}, {said}"
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -52,8 +62,8 @@ class Experiment:
     Attributes:
         name: of the result files.
         kind: `detection` (audits of mixtures, beside peer detectors), `sanitizing` (captions after each defence),
-            `retraining` (captioners trained on sanitized shards), `clean` (false alarms on what nobody poisoned) or
-            `policy` (policies that do not see a part of their inputs).
+            `retraining` (captioners trained on sanitized shards), `clean` (false alarms on what nobody poisoned),
+            `policy` (policies that do not see a part of their inputs) or `worlds` (pair audits of several data sets).
         attacks: what is planted.
         rates: poison rate -> number of seeds, for `detection`.
         victim_shards: shards of the training set that a victim learns from; None takes all.
@@ -62,6 +72,8 @@ class Experiment:
         photos: the first photographs of the held-out shards that defences get, for `sanitizing` and `policy`; None
             takes all.
         steps: environment steps that each policy learns for, for `policy`.
+        counts: poisoned samples, for `worlds`.
+        seeds: draws of which samples, for `worlds`.
     """
 
     name: str
@@ -72,6 +84,8 @@ class Experiment:
     paper_images: int = 100
     photos: int | None = None
     steps: int = 12_000
+    counts: tuple[int, ...] = ()
+    seeds: int = 3
 
 
 def read_experiment(path: Path) -> Experiment:
@@ -100,12 +114,16 @@ def read_experiment(path: Path) -> Experiment:
         paper_images = int(document.get("paper_images", Experiment.paper_images))
         photos = int(document["photos"]) if "photos" in document else None
         steps = int(document.get("steps", Experiment.steps))
+        counts = tuple(int(count) for count in document.get("counts", ()))
+        seeds = int(document.get("seeds", Experiment.seeds))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ExperimentError(f"{path}: {error}") from error
     if any(not 0 < rate < 1 or seeds < 1 for rate, seeds in chosen):
         raise ExperimentError(f"{path}: rates: must map shares between 0 and 1 to numbers of seeds, as in 0.01: 3")
     if document["kind"] == "detection" and not chosen:
         raise ExperimentError(f"{path}: a detection experiment needs rates, as in 0.01: 3")
+    if document["kind"] == "worlds" and (not counts or min(counts) < 1 or seeds < 1):
+        raise ExperimentError(f"{path}: a worlds experiment needs counts, as in [6, 12], and at least one seed")
     if paper_images < 0 or steps < 1 or any(planned.paper_steps < 0 for planned in attacks):
         raise ExperimentError(f"{path}: paper_images and paper_steps must not be negative, and steps not less than 1")
     least = max(1, paper_images if document["kind"] == "sanitizing" else 1)
@@ -113,7 +131,7 @@ def read_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: photos: must be at least 1, and no fewer than paper_images")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
-    names = [planned.name for planned in attacks]
+    names = [planned.label if document["kind"] == "worlds" else planned.name for planned in attacks]
     if len(set(names)) < len(names):
         raise ExperimentError(f"{path}: two attacks would share a row of the tables; give one of them a seed")
     return Experiment(
@@ -125,6 +143,8 @@ def read_experiment(path: Path) -> Experiment:
         paper_images=paper_images,
         photos=photos,
         steps=steps,
+        counts=counts,
+        seeds=seeds,
     )
 
 
@@ -139,8 +159,10 @@ def _planned(kind: str, item: dict[str, Any]) -> Planned:
     epochs, paper_steps = int(item.pop("epochs", 4)), int(item.pop("paper_steps", 0))
     attack = Attack(**item)
     try:
-        make_trigger(attack.trigger)
-        make_target(attack.target, attack.text)
+        if kind != "worlds" or attack.trigger != ONE_PICTURE:
+            make_trigger(attack.trigger)
+        if kind != "worlds" or attack.target != SWAPPED:
+            make_target(attack.target, attack.text)
     except KeyError as error:
         raise ValueError(f"there is no trigger or target {error}; see srdscan poison --list") from error
     return Planned(attack, epochs, paper_steps)

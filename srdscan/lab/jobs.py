@@ -3,8 +3,8 @@
 import hashlib
 import json
 import subprocess
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from srdscan.lab.victims import Victim, is_shipped, make_victim, shipped_caption
 from srdscan.measure.state import replace_text
 from srdscan.models.device import module_fingerprint
 from srdscan.policy.store import load_policy
+from srdscan.sources.find import find_source
 from srdscan.sources.tar import expand_shards, fingerprint
 
 SMALLEST_ASR = 0.85
 """A victim with less is no test of a defence."""
-EXPERIMENT_FIELDS = ("paper_images", "photos", "steps")
+EXPERIMENT_FIELDS = ("paper_images", "photos", "steps", "counts", "seeds")
 """Fields of an experiment that results of the kinds that own them depend on, besides the rates."""
 Result = dict[str, Any]
 
@@ -33,11 +34,13 @@ class Places:
         train: shards of photographs with captions; the last one is never taught, and calibrates.
         dev: other shards, with a `captions` list in each .json.
         work: victims, copies and audits; may be removed, then all of it is made again.
+        worlds: data sets of any form, by the name that tables give them.
     """
 
     train: str
     dev: str
     work: Path
+    worlds: Mapping[str, str] = field(default_factory=dict)
 
     def taught(self, experiment: Experiment) -> list[str]:
         """The shards that victims learn from."""
@@ -68,7 +71,10 @@ class Job:
     def identity(self) -> Result:
         """Everything that the result depends on, but for the code, whose commit is noted beside it."""
         kind = self.experiment.kind
-        shards = [*self.places.taught(self.experiment), *expand_shards([self.places.dev]), self.places.calibration]
+        shards = []
+        if self.variant not in self.places.worlds:
+            taught = self.places.taught(self.experiment)
+            shards = [*taught, *expand_shards([self.places.dev]), self.places.calibration]
         found: Result = {
             "version": version("srdscan"),
             "kind": kind,
@@ -82,6 +88,7 @@ class Job:
             found["experiment"] = fields
         if self.variant is not None:
             attacks = [self._identity_of(planned) for planned in self.experiment.attacks]
+            found["world"] = fingerprints(self.places.worlds.get(self.variant))
             found |= {"variant": self.variant, "attacks": attacks, "policy": None}  # a variant's policy is its own
         if self.variant is not None or (self.planned is not None and is_shipped(self.planned.attack)):
             found["captioner"] = fingerprint(shipped_captioner() / "model.safetensors")
@@ -121,6 +128,17 @@ class Job:
         assert planned is not None
         taught, victims = self.places.taught(self.experiment), self.places.work / "victims"
         return make_victim(taught, self.places.dev, planned.attack, victims, planned.epochs)
+
+
+def fingerprints(path: str | None) -> list[str]:
+    """SHA-256 of each unit of a data set."""
+    found = []
+    source = find_source([path]) if path else None
+    for unit in source.units if source else ():
+        assert source is not None
+        with source.open(unit) as opened:
+            found.append(opened.sha256())
+    return found
 
 
 def one_an_attack(experiment: Experiment, places: Places) -> list[Job]:

@@ -1,6 +1,6 @@
 """Pass 2: back to the images of chosen rows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,25 @@ class ImageSource:
                         part = found[first : first + self.batch_size]
                         yield [row for row, _ in part], [image for _, image in part]
                     trim_heap()
+
+
+class EditedImages(ImageSource):
+    """The way back to the images of a data set, some of which are replaced.
+
+    Args:
+        original: the data set as it is.
+        scores: of all images.
+        edited: what stands in the place of some images, by row of `scores`.
+    """
+
+    def __init__(self, original: ImageSource, scores: Scores, edited: Mapping[int, Image.Image]) -> None:
+        super().__init__(original.source, [], scores, original.reading, original.batch_size, original.max_pixels)
+        self.units, self.edited = original.units, edited
+
+    def images(self, rows: Rows) -> Iterator[tuple[list[int], list[Image.Image]]]:
+        """Rows and their images, as `ImageSource` gives them."""
+        for batch, images in super().images(rows):
+            yield batch, [self.edited.get(row, image) for row, image in zip(batch, images, strict=True)]
 
 
 def _only(items: Iterator[Sample | Irregular], indices: set[int]) -> Iterator[Sample]:

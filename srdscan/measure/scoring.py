@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from PIL import Image
 
 from srdscan.measure.batch import Batch, Measured
 from srdscan.measure.decode import Picture, ahead, decoded_batches
@@ -119,8 +120,38 @@ def score_within_memory(
 def score_batch(
     models: Models, signals: Sequence[Measured], pictures: Sequence[Picture]
 ) -> tuple[dict[str, Column], dict[str, object]]:
-    """All columns of one batch, a row a pair. Each image goes once through each distinct encoder, so does each text."""
-    images = [picture.image for picture in pictures]
+    """All columns of one batch, a row a pair: whose it is, and what is measured on it."""
+    pairs = [(n, place) for n, picture in enumerate(pictures) for place in range(len(picture.sample.captions))]
+    captions = [pictures[n].sample.captions[place] for n, place in pairs]
+    whose: dict[str, Column] = {
+        "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
+        "key": [pictures[n].sample.key for n, _ in pairs],
+        "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
+        "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
+        "caption_index": np.array([place for _, place in pairs], dtype=np.int32),
+        "place": ["; ".join(caption.places) for caption in captions],
+        "question": [caption.question for caption in captions],
+    }
+    image_of = np.array([n for n, _ in pairs], dtype=np.int64)
+    texts = [caption.text for caption in captions]
+    measured, meta = measure_pairs(models, signals, [picture.image for picture in pictures], texts, image_of)
+    return whose | measured, meta
+
+
+def measure_pairs(
+    models: Models,
+    signals: Sequence[Measured],
+    images: Sequence[Image.Image],
+    captions: list[str],
+    image_of: npt.NDArray[np.int64],
+) -> tuple[dict[str, Column], dict[str, object]]:
+    """What is measured on P pairs of B images and captions, and the shapes of attention maps.
+
+    Each image goes once through each distinct encoder, so does each text.
+
+    Args:
+        image_of: (P,) the image of each caption, ascending.
+    """
     encoding = models.reference.encode(images)
     reference = models.reference.describe(encoding)
     output = None
@@ -128,11 +159,8 @@ def score_batch(
         shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
         own = encoding if shared else models.captioner.encode(images)
         output = models.captioner.describe(own, attention=True)
-    pairs = [(n, place) for n, picture in enumerate(pictures) for place in range(len(picture.sample.captions))]
-    captions = [pictures[n].sample.captions[place] for n, place in pairs]
-    image_of = np.array([n for n, _ in pairs], dtype=np.int64)
     batch = Batch(
-        captions=[caption.text for caption in captions],
+        captions=captions,
         image_of=image_of,
         reference=reference,
         output=output,
@@ -143,16 +171,7 @@ def score_batch(
         matcher=models.matcher,
         pictures=images,
     )
-    of_pairs: dict[str, Column] = {
-        "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
-        "key": [pictures[n].sample.key for n, _ in pairs],
-        "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
-        "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
-        "caption_index": np.array([place for _, place in pairs], dtype=np.int32),
-        "place": ["; ".join(caption.places) for caption in captions],
-        "question": [caption.question for caption in captions],
-        "caption": batch.captions,
-    }
+    of_pairs: dict[str, Column] = {"caption": captions}
     of_images: dict[str, Column] = {
         "reference": reference.captions,
         "reference_embedding": batch.embeddings["reference"].astype(np.float16),

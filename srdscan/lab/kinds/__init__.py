@@ -1,6 +1,6 @@
 """Kinds of experiment, a module each: `jobs` says what is to be done, `work` does a job, `tables` shows all results."""
 
-from srdscan.lab.kinds import clean, detection, policy, retraining, sanitizing
+from srdscan.lab.kinds import clean, detection, policy, retraining, sanitizing, worlds
 
 KINDS = {
     "clean": clean,
@@ -8,4 +8,5 @@ KINDS = {
     "policy": policy,
     "retraining": retraining,
     "sanitizing": sanitizing,
+    "worlds": worlds,
 }
