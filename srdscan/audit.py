@@ -12,7 +12,7 @@ from PIL import Image
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
-from srdscan.findings import ablation, foreign, spots, substitution
+from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
@@ -280,8 +280,10 @@ def judge(
         evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr)
     captioner = models.captioner
-    if captioner is None or "attention_shape" not in scores.meta or not len(scores):
+    if captioner is None or not len(scores):
         return verdicts
+    if "attention_shape" not in scores.meta:
+        return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr)
     each = scores.by_image
     images = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     chosen = ablation.plan(of_images(verdicts, scores)[0], config.seed)
@@ -299,7 +301,7 @@ def judge(
         find_targets(scores, "caption"),
     )
     evidence[substitution.NAME] = of_pairs(swapped, scores)
-    return decide(evidence, scores.sample_of, config.fdr)
+    return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr)
 
 
 def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:

@@ -50,7 +50,8 @@ def _targets(report: "Report") -> Table:
     for heading in ("term", "in", "samples", "references"):
         table.add_column(heading, justify="right" if heading in ("samples", "references") else "left")
     for target in report.targets[:5]:
-        table.add_row(escape(visible(target.term)), target.where, str(target.samples), str(target.reference_samples))
+        where = target.where if target.accuses else "captioner alone"
+        table.add_row(escape(visible(target.term)), where, str(target.samples), str(target.reference_samples))
     return table
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from srdscan.findings.terms import Term
 from srdscan.signals.base import WHOLE_DATASET, Evidence
@@ -23,6 +24,7 @@ class Finding:
         z: z-score of the log-odds against the references (Monroe et al. 2008).
         explanation: One sentence in plain words.
         instead: What the images show, where the term is another thing's name; empty otherwise.
+        accuses: Whether it is held against samples; what a captioner says without cause is its own fault.
     """
 
     term: str
@@ -32,6 +34,7 @@ class Finding:
     z: float
     explanation: str
     instead: str = ""
+    accuses: bool = True
 
 
 @dataclass
@@ -40,9 +43,11 @@ class Found(Evidence):
 
     Attributes:
         findings: what it found, for the report.
+        untaught: those of a captioner's outputs that no caption taught it, and the images that it says them of.
     """
 
     findings: Sequence[Finding] = field(default_factory=tuple)
+    untaught: Sequence[tuple[Finding, npt.NDArray[np.int64]]] = field(default_factory=tuple)
 
 
 def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Callable[[str], str]) -> Found:

@@ -22,6 +22,7 @@ means something that no image shows.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,14 +94,14 @@ def find_foreign(
     frequencies = Frequencies.of(tokens)
     overuse = np.array([frequencies.overuse(gram, len(grams[gram])) for gram, _ in loose])
     meaning = np.array([np.sqrt(texts.squared(part)) for _, part in loose])
-    random = np.random.default_rng(seed)
-    drawn = np.sort(random.permutation(len(loose))[:USUAL])
+    order = np.random.default_rng(seed).permutation(len(captions))  # of captions: a term more changes no other's
+    drawn = np.sort(np.argsort([_draw(gram, seed) for gram, _ in loose], kind="stable")[:USUAL])
     first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
     rest = np.full(len(loose), np.nan)
     cuts = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
     some = [
-        _Cut(gram, _few(part, most, random), grams[gram])
+        _Cut(gram, _few(part, most, order), grams[gram])
         for (gram, part), most in zip([loose[place] for place in asked], cuts, strict=True)
     ]
     rest[asked] = _without(some, captions, tokens, texts, embed)
@@ -115,7 +116,7 @@ def find_foreign(
     words = [(frequencies.rarest(loose[place][0]),) for place in places]
     wider = [_one_an_image(np.array(grams[word]), image_of) for word in words]
     read = [
-        _Cut(loose[place][0], _few(part, MOST_CUT, random), grams[word], word)
+        _Cut(loose[place][0], _few(part, MOST_CUT, order), grams[word], word)
         for place, part, word in zip(places, wider, words, strict=True)
     ]
     said = _without(read, captions, tokens, texts, embed)
@@ -151,8 +152,14 @@ def _in_spreads(values: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
     return np.asarray((values - centre) / max(high - centre, 1e-9))
 
 
-def _few(part: npt.NDArray[np.int64], most: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
-    return part if len(part) <= most else random.choice(part, most, replace=False)
+def _draw(words: Sequence[str], seed: int) -> int:
+    """A number by which terms are drawn: at random, but the same whatever other terms there are."""
+    return zlib.crc32(f"{seed} {' '.join(words)}".encode())
+
+
+def _few(part: npt.NDArray[np.int64], most: int, order: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Up to so many captions, the first in an order drawn at random."""
+    return part[np.argsort(order[part], kind="stable")[:most]]
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ class Targets:
         if texts and self.role == "output":
             known = find_targets(scores.pairs or scores, "caption")
             learned, excused = learned_elsewhere(texts, known)
+        untaught: list[Term] = []
         for term in sorted(terms, key=lambda t: t.p_value, reverse=True):
             samples = term.samples
             if texts and self.role == "output":
@@ -88,6 +89,8 @@ class Targets:
                     taught[guilty] = True
                     excused[np.setdiff1d(samples, guilty)] = True
                     samples = guilty
+                else:
+                    untaught.append(term)
             elif texts and len(term.words) < SHORTEST_ODD_PHRASE:
                 samples = samples[~not_learned(term, _gains_of(term, scores), texts)]
             p_values[samples] = term.p_value
@@ -103,11 +106,21 @@ class Targets:
             where = "no reference caption says" if term.reference_samples == 0 else "its reference caption does not say"
             return f"the {self.role} says '{term.text}', which {where}"
 
-        findings = tuple(_finding(term, self.role, scores) for term in sorted(terms, key=lambda t: t.p_value))
+        named = {term: _finding(term, self.role, scores) for term in sorted(terms, key=lambda t: t.p_value)}
+        findings = tuple(named.values())
         note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
         if excused.any():
             note += f"; also said of {excused.sum()} samples whose own captions do not say it, which are excused"
-        return Found(p_values, values, note, weight=WHOLE_DATASET, reason=reason, findings=findings, excused=excused)
+        return Found(
+            p_values,
+            values,
+            note,
+            weight=WHOLE_DATASET,
+            reason=reason,
+            findings=findings,
+            excused=excused,
+            untaught=tuple((named[term], term.samples) for term in untaught),
+        )
 
 
 def _finding(term: Term, role: Role, scores: Scores) -> Finding:

@@ -16,7 +16,7 @@ Candidate: TypeAlias = tuple[tuple[str, ...], npt.NDArray[np.int64], float]
 """A term's words, the samples where only the text under audit says it, and how strange these are."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Term:
     """A candidate: its words, the samples that hold it and how strange they are (z, and its one-sided p-value)."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from srdscan.findings.finding import Finding
 from srdscan.report.escape import markdown_escape
 from srdscan.report.html import FlaggedSample
 from srdscan.report.schema import Report
@@ -67,13 +68,19 @@ def _damaged(report: Report, most: int) -> list[str]:
     ]
 
 
+def _where(target: Finding) -> str:
+    if not target.accuses:
+        return "captioner's output, without cause"
+    return "captioner's output" if target.where == "output" else "data set's captions"
+
+
 def _targets(report: Report, most: int) -> list[str]:
     if not report.targets:
         return []
     rows = [
         (
             _code(target.term),
-            "captioner's output" if target.where == "output" else "data set's captions",
+            _where(target),
             f"{target.samples:,}",
             f"{target.reference_samples:,}",
             f"{target.z:.1f}",

@@ -198,6 +198,9 @@ class Report:
         if self.spots:
             most = max(spot.samples for spot in self.spots)
             found += f"; the same piece of picture is in {most:,} images that have nothing in common"
+        faults = sum(not target.accuses for target in self.targets)
+        if faults:
+            found += f"; the captioner repeats {faults:,} phrase{'' if faults == 1 else 's'} without cause"
         if self.verdict == "inconclusive":
             if self.fit and all(item.fits for item in self.fit):
                 return f"{found}, but the reference captioner does not understand them{self._unread}."
