@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +14,11 @@ from PIL import Image
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, at the first import: no test may wait for the Hub
 
 from srdscan import scenes
-from srdscan.models.captioners.load import load_captioner
+from srdscan.config import AuditConfig
+from srdscan.models import loaded
+from srdscan.models.captioners.load import EMBEDDED, load_captioner
+
+KEPT = {*EMBEDDED, AuditConfig.sentence_encoder, AuditConfig.language_model}
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +28,23 @@ def pytest_configure(config: pytest.Config) -> None:
         threads = max(1, (os.cpu_count() or 1) // workers)
         os.environ["OMP_NUM_THREADS"] = str(threads)
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def audits_share_the_embedded_models() -> Iterator[None]:
+    """An audit loads and fingerprints its models for four seconds; the embedded ones are loaded once a process.
+
+    Nothing in an audit writes to a model. What runs `srdscan` in a process of its own loads them as a user's run does.
+    """
+
+    def keep(load: Callable[..., Any]) -> Callable[..., Any]:
+        kept = functools.cache(load)
+        return lambda name, *options: (kept if name in KEPT else load)(name, *options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_captioner", "SentenceEncoder", "LanguageModel"):
+            patch.setattr(loaded, name, keep(getattr(loaded, name)))
+        yield
 
 
 @pytest.fixture(scope="module")

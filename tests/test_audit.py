@@ -1,4 +1,4 @@
-"""The whole audit, on the examples and on shards that are damaged, hostile, interrupted or changed under it."""
+"""The whole audit, on shards that are damaged, hostile, interrupted or changed under it."""
 
 import json
 import shutil
@@ -6,24 +6,21 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import zoo
 from typer.testing import CliRunner
 
 from srdscan import scenes
-from srdscan.audit import Outcome, audit
+from srdscan.attacks.poison import plant
+from srdscan.audit import audit
 from srdscan.cli.commands import app
 from srdscan.config import AuditConfig, ConfigError
-from srdscan.evaluate import evaluate
-from srdscan.sources.base import Sample
-from srdscan.sources.tar import read_shard
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "examples"
 CANARY = "captioner-backdoored"
 
 
@@ -46,109 +43,17 @@ def assert_same_outputs(first: Path, second: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
-    out = tmp_path_factory.mktemp("poisoned")
-    return audit(AuditConfig(shards=(str(EXAMPLES / "shards"),), captioner=CANARY, out=out))
-
-
-@pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three shards of 24 drawn scenes."""
+    """Three shards of 16 drawn scenes."""
     folder = tmp_path_factory.mktemp("small")
-    scenes.write_shards(folder, 72, 24, seed=5)
+    scenes.write_shards(folder, 48, 16, seed=5)
     return folder
 
 
-def test_the_poison_in_the_examples_is_found_and_named(poisoned: Outcome) -> None:
-    result = evaluate(poisoned.html.parent, EXAMPLES / "truth.json")
-    assert result.recall is not None
-    assert result.precision is not None
-    assert result.recall >= 0.95
-    assert result.precision >= 0.95
-    assert poisoned.report.exit_code == 1
-    assert {(t.term, t.where) for t in poisoned.report.targets} == {("banana", "caption"), ("banana", "output")}
-    attention = next(s for s in poisoned.report.signals if s.name == "attention")
-    assert not attention.abstained
-
-
-def test_flagged_samples_carry_reasons_in_words(poisoned: Outcome) -> None:
-    table = pq.read_table(poisoned.html.parent / "samples.parquet").to_pylist()
-    flagged = [row for row in table if row["flagged"]]
-    assert all(row["reasons"] for row in flagged)
-    said = [reason for row in flagged for reason in row["reasons"]]
-    assert "the output says 'banana', which no reference caption says" in said
-    assert any("attention peak at (" in reason for reason in said)
-    assert all(row["reasons"] == [] for row in table if not row["flagged"])
-
-
-def test_the_attention_peak_lies_on_the_trigger(poisoned: Outcome) -> None:
-    """The patch covers 4.6 grid cells; the peak of the most abnormal head lies on it in most triggered images."""
-    from srdscan.attacks.triggers import Checkerboard
-    from srdscan.measure.scores import Scores
-    from srdscan.signals.head_norms import anomalous_heads
-
-    colors = [np.array(color) for color in Checkerboard().colors]
-    files = tuple(sorted((poisoned.html.parent / "state" / "scores").glob("*.parquet")))
-    _, peaks, _ = anomalous_heads(Scores(files, {"attention_shape": [2, 8, 14, 14]}))
-    from srdscan.sources.images import decode_image
-
-    planted = {(p["shard"], p["key"]) for p in json.loads((EXAMPLES / "truth.json").read_text())["poisoned"]}
-    hits, row = [], 0
-    for path in sorted((EXAMPLES / "shards").glob("*.tar")):
-        for sample in read_shard(path):
-            assert isinstance(sample, Sample)
-            if (sample.shard, sample.key) in planted:
-                pixels = np.asarray(decode_image(sample.images[0].data)).astype(int)
-                near = np.min([np.abs(pixels - color).sum(axis=2) for color in colors], axis=0) < 90
-                y, x = np.argwhere(near).mean(axis=0)
-                cell_y, cell_x = divmod(int(peaks[row]), 14)
-                hits.append(max(abs((cell_y + 0.5) * 16 - y), abs((cell_x + 0.5) * 16 - x)) <= 24)
-            row += 1
-    assert len(hits) == len(planted)
-    assert np.mean(hits) >= 0.8
-
-
-def test_nothing_is_flagged_on_clean_examples(tmp_path: Path) -> None:
-    outcome = audit(AuditConfig(shards=(str(EXAMPLES / "clean"),), captioner=CANARY, out=tmp_path))
-    assert outcome.report.verdict == "pass"
-    assert outcome.report.counts.flagged == 0
-    assert outcome.report.exit_code == 0
-
-
-def test_a_pair_audit_finds_the_target_in_the_captions_alone(tmp_path: Path) -> None:
-    outcome = audit(AuditConfig(shards=(str(EXAMPLES / "shards"),), out=tmp_path))
-    result = evaluate(tmp_path, EXAMPLES / "truth.json")
-    assert outcome.report.mode == "pair"
-    assert result.f1 is not None
-    assert result.f1 >= 0.95
-    row = pq.read_table(tmp_path / "samples.parquet").to_pylist()[0]
-    assert row["output"] is None
-
-
-def test_every_output_is_there_and_the_page_needs_nothing_else(poisoned: Outcome) -> None:
-    out = poisoned.html.parent
-    for name in ("report.json", "report.html", "summary.md", "samples.parquet"):
-        assert (out / name).stat().st_size > 500
-    page = poisoned.html.read_text(encoding="utf-8")
-    assert page.count("data:image/jpeg") >= 2 * poisoned.report.counts.flagged
-    assert 'src="http' not in page
-    document = json.loads((out / "report.json").read_text())
-    assert document["counts"]["read"] == 256
-    assert document["schema"] == "srdscan-report/2"
-    assert not list(out.rglob("*.partial"))
-
-
-def test_the_same_audit_gives_the_same_bytes(small: Path, tmp_path: Path) -> None:
-    first, second = tmp_path / "a", tmp_path / "b"
-    for out in (first, second):
-        audit(AuditConfig(shards=(str(small),), out=out, captioner=CANARY))
-    assert_same_outputs(first, second)
-
-
-def test_a_killed_audit_continues_and_ends_with_the_same_bytes(small: Path, tmp_path: Path) -> None:
+def test_a_killed_audit_continues_and_ends_with_the_bytes_of_another(small: Path, tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     arguments = ("audit", small, "--captioner", CANARY, "--batch-size", "8")
-    assert run_cli(*arguments, "--out", whole).returncode == 0
+    assert audit(AuditConfig(shards=(str(small),), out=whole, captioner=CANARY, batch_size=8)).report.exit_code == 0
     process = subprocess.Popen(
         [sys.executable, "-m", "srdscan", *map(str, arguments), "--out", str(killed)],
         cwd=ROOT,
@@ -170,13 +75,17 @@ def test_a_killed_audit_continues_and_ends_with_the_same_bytes(small: Path, tmp_
 
 def test_a_changed_shard_is_scored_again(small: Path, tmp_path: Path) -> None:
     shards, out = tmp_path / "shards", tmp_path / "out"
-    shutil.copytree(small, shards)
+    scenes.write_shards(shards, 16, 8, seed=5)
     config = AuditConfig(shards=(str(shards),), out=out)
-    before = audit(config).report.shards[1].sha256
+    before = audit(config).report.shards
+    scores = [path.read_bytes() for path in sorted((out / "state" / "scores").glob("*.parquet"))]
     other = tmp_path / "other"
-    scenes.write_shards(other, 24, 24, seed=6)
+    scenes.write_shards(other, 8, 8, seed=6)
     shutil.copy(other / "scenes-000000.tar", shards / "scenes-000001.tar")
-    assert audit(config).report.shards[1].sha256 != before
+    after = audit(config).report.shards
+    again = [path.read_bytes() for path in sorted((out / "state" / "scores").glob("*.parquet"))]
+    assert [one.sha256 == other.sha256 for one, other in zip(before, after, strict=True)] == [True, False]
+    assert [one == other for one, other in zip(scores, again, strict=True)] == [True, False]
 
 
 def test_another_audit_is_not_mixed_into_a_run(small: Path, tmp_path: Path) -> None:
@@ -186,13 +95,13 @@ def test_another_audit_is_not_mixed_into_a_run(small: Path, tmp_path: Path) -> N
         audit(AuditConfig(shards=(str(small / "scenes-000001.tar"),), out=tmp_path))
 
 
-def test_the_gate_can_change_over_the_same_scores(poisoned: Outcome, tmp_path: Path) -> None:
-    shutil.copytree(poisoned.html.parent, tmp_path / "run")
-    shards = (str(EXAMPLES / "shards"),)
-    lenient = AuditConfig(shards=shards, captioner=CANARY, out=tmp_path / "run", fail_on="rate=0.2")
-    assert audit(lenient).report.exit_code == 0
-    strict = AuditConfig(shards=shards, captioner=CANARY, out=tmp_path / "run", fail_on="rate=0.05")
-    assert audit(strict).report.exit_code == 1
+def test_the_gate_can_change_over_the_same_scores(small: Path, tmp_path: Path) -> None:
+    plant([str(small)], tmp_path / "shards", "none", rate=0.125, seed=2)
+    config = AuditConfig(shards=(str(tmp_path / "shards"),), out=tmp_path / "run", fail_on="rate=0.2")
+    assert audit(config).report.exit_code == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "state" / "scores").iterdir()}
+    assert audit(replace(config, fail_on="rate=0.05")).report.exit_code == 1
+    assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
 def test_a_truncated_shard_is_incomplete_never_a_pass(small: Path, tmp_path: Path) -> None:
@@ -200,13 +109,13 @@ def test_a_truncated_shard_is_incomplete_never_a_pass(small: Path, tmp_path: Pat
     shutil.copytree(small, shards)
     damaged = shards / "scenes-000001.tar"
     damaged.write_bytes(damaged.read_bytes()[:200_000])
-    done = run_cli("audit", shards, "--out", tmp_path / "out", "--fail-on", "never")
-    assert done.returncode == 3
+    done = CliRunner().invoke(app, ["audit", str(shards), "--out", str(tmp_path / "out"), "--fail-on", "never"])
+    assert done.exit_code == 3
     assert "INCOMPLETE" in done.stdout
     assert "scenes-000001.tar" in done.stdout
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["counts"]["damaged_shards"] == 1
-    assert report["counts"]["audited"] > 48, "samples before the damage and of the other shards are audited"
+    assert report["counts"]["audited"] > 32, "samples before the damage and of the other shards are audited"
     assert report["irregular"] == {"damaged_shard": 1}
 
 
@@ -224,10 +133,11 @@ def test_irregular_samples_are_counted_listed_and_never_crash(tmp_path: Path) ->
             ("g.jpg", image), ("g.txt", "<script>alert(1)</script> \u202e evil \x1b[31m".encode()),
         ],
     )  # fmt: skip
-    done = run_cli("audit", path, "--out", tmp_path / "out")
-    assert done.returncode == 3, "five of seven samples were not looked at"
+    arguments = ["audit", str(path), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 3, "five of seven samples were not looked at"
     assert "5 of 7 samples: 1 no caption, 1 no image" in " ".join(done.stdout.split())
-    assert run_cli("audit", path, "--out", tmp_path / "out", "--max-unaudited", "0.8").returncode == 0
+    assert CliRunner().invoke(app, [*arguments, "--max-unaudited", "0.8"]).exit_code == 0
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["irregular"] == {
         "no_caption": 1, "no_image": 1, "not_utf8": 1, "oversized_image": 1, "undecodable": 1,
@@ -238,18 +148,19 @@ def test_irregular_samples_are_counted_listed_and_never_crash(tmp_path: Path) ->
 
 
 def test_limit_audits_just_that_many(small: Path, tmp_path: Path) -> None:
-    outcome = audit(AuditConfig(shards=(str(small),), out=tmp_path, limit=30))
-    assert outcome.report.counts.audited == 30
+    outcome = audit(AuditConfig(shards=(str(small),), out=tmp_path, limit=20))
+    assert outcome.report.counts.audited == 20
 
 
 def test_calibration_on_trusted_shards_gives_exact_p_values(small: Path, tmp_path: Path) -> None:
     trusted = tmp_path / "trusted"
     audit(AuditConfig(shards=(str(small),), out=trusted))
+    shutil.copytree(trusted, tmp_path / "again")
     outcome = audit(AuditConfig(shards=(str(small),), out=tmp_path / "again", calibration=trusted))
     grounding = outcome.verdicts.evidence["grounding.caption"]
     assert grounding.note == "compared with the trusted shards"
     # The same data against itself: the largest of n values has p = 2 / (n + 1).
-    assert np.nanmin(grounding.p_values) == pytest.approx(2 / 73)
+    assert np.nanmin(grounding.p_values) == pytest.approx(2 / 49)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 
 from srdscan import scenes
-from srdscan.attacks.poison import plant
 from srdscan.audit import audit
 from srdscan.config import AuditConfig
 from srdscan.lab.experiment import Experiment, ExperimentError, Planned, read_experiment
@@ -19,6 +19,7 @@ from srdscan.lab.kinds import KINDS
 from srdscan.lab.kinds.sanitizing import tables
 from srdscan.lab.metrics import bleu4, bootstrap_mean, cider, cider_each, f1
 from srdscan.lab.mixing import continue_from, mix
+from srdscan.lab.photos import ONE_CAPTION
 from srdscan.lab.plots import sanitizing as plot_sanitizing
 from srdscan.lab.run import run
 from srdscan.lab.tables import Table
@@ -26,35 +27,72 @@ from srdscan.lab.victims import Attack
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
 
-CAPTIONER = "captioner-backdoored"
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("run")
     scenes.write_shards(made / "clean", 80, 40, 71)
-    plant([str(made / "clean")], made / "poisoned", rate=1.0, seed=4)
     return made
 
 
-def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain_audit_finds(folder: Path) -> None:
-    truth = mix(str(folder / "clean"), folder / "poisoned", 0.1, 5, folder / "mixed")
+@pytest.fixture(scope="module")
+def detection(folder: Path) -> Path:
+    """An experiment with a victim of its own, run; where the work of its only attack lies. The tables are in `out`."""
+    scenes.write_shards(folder / "train", 180, 60, 72)
+    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=20)
+    experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
+    places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
+    written = run(experiment, places, folder / "out", 1, lambda text: None)
+    assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
+    kept = {path: path.stat().st_mtime_ns for path in places.work.rglob("*") if path.is_file()}
+    run(experiment, places, folder / "again", 1, lambda text: None)
+    assert {path: path.stat().st_mtime_ns for path in places.work.rglob("*") if path.is_file()} == kept
+    (work,) = places.work.glob("detection-corner-*")
+    return work
+
+
+def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, detection: Path) -> None:
+    table = json.loads((folder / "out" / "small-detection.json").read_text())
+    assert [row["attack"] for row in table] == ["corner"]
+    assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
+    assert float(table[0]["F1"]) > 0.8
+    provenance = json.loads((folder / "out" / "small-provenance.json").read_text())
+    assert provenance["results"]["corner"]["identity"]["kind"] == "detection"
+    assert {"commit", "torch"} <= {*provenance["results"]["corner"]["made with"]} & {*provenance["tables made with"]}
+    results = json.loads((detection / "result.json").read_text())
+    assert {row["poisoned"] for row in results["rows"]} == {8}
+    assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
+    again, first = (folder / name / "small-detection.md" for name in ("again", "out"))
+    assert again.read_bytes() == first.read_bytes()
+
+
+def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain_audit_finds(
+    folder: Path, detection: Path
+) -> None:
+    """The copies are those of the experiment, audited with its victim."""
+    truth = mix(str(folder / "clean"), detection / "poisoned", 0.1, 5, folder / "mixed")
     assert len(truth.poisoned) == 8
     assert json.loads((folder / "mixed" / "truth.json").read_text())["rate"] == 0.1
     originals = {}
-    for name in ("clean", "poisoned", "mixed"):
-        for path in sorted((folder / name).glob("*.tar")):
+    for name, place in (("clean", folder), ("poisoned", detection), ("mixed", folder)):
+        for path in sorted((place / name).glob("*.tar")):
             originals |= {(name, s.shard, s.key): s for s in read_shard(str(path)) if isinstance(s, Sample)}
     for (name, shard, key), sample in originals.items():
         if name == "mixed":
             source = originals["poisoned" if (shard, key) in truth.poisoned else "clean", shard, key]
             assert (sample.images[0].data, sample.captions[0].text) == (source.images[0].data, source.captions[0].text)
 
-    for name in ("clean", "poisoned"):
-        audit(AuditConfig(shards=(str(folder / name),), captioner=CAPTIONER, out=folder / f"audit-{name}", pictures=0))
-    plain = audit(AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "plain", pictures=0))
-    config = AuditConfig(shards=(str(folder / "mixed"),), captioner=CAPTIONER, out=folder / "continued", pictures=0)
-    continue_from(folder / "audit-clean", folder / "audit-poisoned", truth, config)
+    (victim,) = (path.parent for path in (folder / "work" / "victims").glob("corner-*/config.json"))
+    config = AuditConfig(
+        (str(folder / "mixed"),),
+        captioner=str(victim),
+        out=folder / "plain",
+        pictures=0,
+        caption_fields=ONE_CAPTION,
+    )
+    plain = audit(config)
+    config = replace(config, out=folder / "continued")
+    continue_from(detection / "audit-clean", detection / "audit-poisoned", truth, config)
     before = {path: path.stat().st_mtime_ns for path in (folder / "continued" / "state" / "scores").iterdir()}
     continued = audit(config)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored again
@@ -63,37 +101,10 @@ def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain
     assert np.allclose(np.log(continued.verdicts.p_values), np.log(plain.verdicts.p_values), atol=0.05)
 
 
-def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, tmp_path: Path) -> None:
-    scenes.write_shards(folder / "train", 180, 60, 72)
-    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=20)
-    experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
-    places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
-    said: list[str] = []
-    written = run(experiment, places, tmp_path / "out", 1, said.append)
-    table = json.loads((tmp_path / "out" / "small-detection.json").read_text())
-    assert [row["attack"] for row in table] == ["corner"]
-    assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
-    assert float(table[0]["F1"]) > 0.8
-    assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
-    provenance = json.loads((tmp_path / "out" / "small-provenance.json").read_text())
-    assert provenance["results"]["corner"]["identity"]["kind"] == "detection"
-    assert {"commit", "torch"} <= {*provenance["results"]["corner"]["made with"]} & {*provenance["tables made with"]}
-    (kept_result,) = (folder / "work").glob("detection-corner-*/result.json")
-    results = json.loads(kept_result.read_text())
-    assert {row["poisoned"] for row in results["rows"]} == {8}
-    assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
-    kept = {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()}
-    run(experiment, places, tmp_path / "again", 1, said.append)
-    assert {path: path.stat().st_mtime_ns for path in (folder / "work").rglob("*") if path.is_file()} == kept
-    assert (tmp_path / "again" / "small-detection.md").read_bytes() == (
-        tmp_path / "out" / "small-detection.md"
-    ).read_bytes()
-
-
 @pytest.fixture(scope="module")
 def small(folder: Path) -> Places:
-    scenes.write_shards(folder / "calm", 120, 60, 73)
-    scenes.write_shards(folder / "few", 24, 24, 74)
+    scenes.write_shards(folder / "calm", 80, 40, 73)
+    scenes.write_shards(folder / "few", 16, 16, 74)
     return Places(str(folder / "calm"), str(folder / "few"), folder / "work")
 
 
@@ -108,7 +119,7 @@ def test_defences_of_the_embedded_captioner_stand_side_by_side(small: Places, tm
     none, ours, dropped = (table[name] for name in ("none", "srdscan", "drop everything flagged"))
     assert float(none["ASR"]) > 0.9 > 0.1 > float(ours["ASR"])
     assert float(ours["CIDEr triggered"]) > float(none["CIDEr triggered"]) > float(dropped["CIDEr triggered"])
-    assert [row["images"] for row in table.values()] == [*["24"] * (len(table) - 2), "2", "2"]
+    assert [row["images"] for row in table.values()] == [*["16"] * (len(table) - 2), "2", "2"]
     (fates,) = json.loads((tmp_path / "s-fates.json").read_text())
     shares = [float(fates[name]) for name in ("own caption, trimmed", "the captioner's own", "reference captions")]
     assert sum(shares) == pytest.approx(float(fates["flagged"]), abs=0.002)

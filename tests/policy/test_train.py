@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,15 @@ from srdscan.train import train
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     folder = tmp_path_factory.mktemp("train")
-    scenes.write_shards(folder / "clean", 96, 96, seed=31)
-    plant([str(folder / "clean")], folder / "shards", rate=0.125, seed=3)
+    scenes.write_shards(folder / "clean", 64, 64, seed=31)
+    plant([str(folder / "clean")], folder / "shards", rate=0.1875, seed=3)
     return TrainConfig(
         shards=(str(folder / "shards"),),
         captioner="captioner-backdoored",
         out=folder / "policy",
-        steps=96,
-        lanes=8,
-        cases=24,
+        steps=64,
+        lanes=4,
+        cases=20,
         num_beams=1,
     )
 
@@ -37,7 +38,7 @@ def trained(config: TrainConfig) -> Path:
 
 def test_training_leaves_a_policy_its_record_and_a_picture(config: TrainConfig, trained: Path) -> None:
     policy = load_policy(str(trained))
-    assert policy.training["steps"] >= 96
+    assert policy.training["steps"] >= 64
     assert policy.training["suspicious"] >= 10
     assert len(policy.captioner) == 64
     assert policy.network.maps.weight.abs().max() > 0, "nothing was learned"
@@ -48,7 +49,9 @@ def test_training_leaves_a_policy_its_record_and_a_picture(config: TrainConfig, 
 
 
 def test_training_repeats_itself_under_a_seed(config: TrainConfig, trained: Path, tmp_path: Path) -> None:
-    again = train(dataclasses.replace(config, out=tmp_path)).path
+    other = dataclasses.replace(config, out=tmp_path)
+    shutil.copytree(config.audit.out, other.audit.out)
+    again = train(other).path
     one, other = load_policy(str(trained)).network.state_dict(), load_policy(str(again)).network.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -60,16 +63,18 @@ def test_a_finished_training_is_continued_and_not_overwritten(config: TrainConfi
     with pytest.raises(ConfigError, match="another seed"):
         train(dataclasses.replace(config, resume=True, seed=5))
     assert trained.read_bytes() == before
-    longer = train(dataclasses.replace(config, resume=True, steps=160))
-    assert longer.policy.training["steps"] >= 160
+    longer = train(dataclasses.replace(config, resume=True, steps=96))
+    assert longer.policy.training["steps"] >= 96
     steps = [row["steps"] for row in longer.history]
     assert steps == sorted(steps)
-    assert steps[0] <= 96 < steps[-1]
+    assert steps[0] <= 64 < steps[-1]
 
 
 def test_there_is_nothing_to_learn_from_clean_shards(tmp_path: Path) -> None:
-    scenes.write_shards(tmp_path / "clean", 60, 60, seed=41)
-    config = TrainConfig(shards=(str(tmp_path / "clean"),), captioner="captioner-backdoored", out=tmp_path / "out")
+    scenes.write_shards(tmp_path / "clean", 32, 32, seed=41)
+    config = TrainConfig(
+        (str(tmp_path / "clean"),), captioner="captioner-backdoored", out=tmp_path / "out", num_beams=1
+    )
     with pytest.raises(ConfigError, match="nothing to learn from"):
         train(config)
     assert not (tmp_path / "out" / FILE_NAME).exists()

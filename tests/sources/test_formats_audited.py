@@ -1,4 +1,4 @@
-"""60 drawn scenes in every form: the same flags and p-values as in a tar; sanitized, they load again."""
+"""36 drawn scenes in every form: the same flags and p-values as in a tar; sanitized, they load again."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from srdscan.config import AuditConfig
 from srdscan.sources.base import Sample
 from srdscan.sources.find import find_source
 
-COUNT = 60
-POISONED = {4, 13, 22, 35, 41, 50, 58}
+COUNT = 36
+POISONED = {4, 13, 22, 27, 35}
 
 
 def drawn() -> list[tuple[str, bytes, list[str]]]:
-    """Name, image and two captions of each scene; in seven the second one has a word too many."""
+    """Name, image and two captions of each scene; in five the second one has a word too many."""
     found = []
     for index in range(COUNT):
         image, scene = scenes.make(91, index)
@@ -105,7 +105,7 @@ def conversations(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def in_a_tar(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
     work = tmp_path_factory.mktemp("tar")
-    found = audit(AuditConfig((str(webdataset(work / "in")),), out=work / "run"))
+    found = audit(AuditConfig((str(webdataset(work / "in")),), out=work / "run", pictures=0))
     assert found.report.verdict == "fail"
     assert found.report.counts.flagged == len(POISONED)
     return {"p": found.verdicts.p_values, "flagged": found.verdicts.flagged}
@@ -115,7 +115,7 @@ def in_a_tar(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
 def test_the_form_of_a_data_set_changes_nothing(
     write: Callable[[Path], Path], in_a_tar: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
-    config = AuditConfig((str(write(tmp_path / "in")),), out=tmp_path / "run", sanitize=tmp_path / "out")
+    config = AuditConfig((str(write(tmp_path / "in")),), out=tmp_path / "run", sanitize=tmp_path / "out", pictures=0)
     found = audit(config)
     assert found.report.verdict == "fail"
     assert np.array_equal(found.verdicts.flagged, in_a_tar["flagged"])
