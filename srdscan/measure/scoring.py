@@ -141,6 +141,7 @@ def score_batch(
         sentence_encoder=models.sentence_encoder,
         language_model=models.language_model,
         matcher=models.matcher,
+        looks=models.looks,
         pictures=images,
     )
     of_pairs: dict[str, Column] = {

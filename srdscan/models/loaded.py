@@ -7,7 +7,8 @@ from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.device import pick_device, reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
-from srdscan.models.matcher import Matcher
+from srdscan.models.matchers.base import Matcher
+from srdscan.models.matchers.embedded import EmbeddedMatcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 
 
@@ -28,12 +29,20 @@ class ModelRecord:
 
 @dataclass(frozen=True)
 class Models:
-    """The models of an audit; `captioner` is None in a pair audit."""
+    """The models of an audit.
+
+    Attributes:
+        matcher: tells whether caption and image belong together.
+        looks: tells what pictures look like, for near duplicates and for pieces of pictures in unlike images: their
+            bounds were measured on its vectors. Where it is the matcher, too, it is the same object.
+        captioner: the one under audit; None in a pair audit.
+    """
 
     reference: Captioner
     sentence_encoder: SentenceEncoder
     language_model: LanguageModel
     matcher: Matcher
+    looks: EmbeddedMatcher
     captioner: Captioner | None = None
 
 
@@ -58,11 +67,13 @@ def load_models(
     trusted = load_captioner(reference, device, num_beams, reference_prompt)
     same = (captioner, prompt) == (reference, reference_prompt)
     suspect = trusted if same else captioner and load_captioner(captioner, device, num_beams, prompt)
+    looks = EmbeddedMatcher(trusted, device)
     return Models(
         reference=trusted,
         sentence_encoder=SentenceEncoder(sentence_encoder, device),
         language_model=LanguageModel(language_model, device),
-        matcher=Matcher(trusted, device),
+        matcher=looks,
+        looks=looks,
         captioner=suspect or None,
     )
 

@@ -12,7 +12,7 @@ from scipy import stats
 
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
-from srdscan.models.matcher import load_prior
+from srdscan.models.matchers.embedded import load_prior
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
 from srdscan.stats.canonical import Floats
