@@ -40,6 +40,7 @@ def test_every_embedded_model_loads(healthy: dict) -> None:
     assert [(model["role"], model["name"], model["problem"]) for model in healthy["models"]] == [
         ("captioner", "captioner", None),
         ("captioner", "captioner-backdoored", None),
+        ("matcher", "embedded", None),
         ("sentence encoder", "minilm", None),
         ("language model", "embedded", None),
         ("policy", "embedded", None),
