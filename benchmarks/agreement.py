@@ -22,7 +22,7 @@ from srdscan.findings.terms import stems
 from srdscan.findings.undelivered import find_undelivered
 from srdscan.measure.decode import decoded_batches
 from srdscan.models.captioners.load import load_captioner
-from srdscan.models.matcher import Matcher, load_prior
+from srdscan.models.matchers.embedded import EmbeddedMatcher, load_prior
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.signals.agreement import COMPETENT, SIGNIFICANT, find_unrelated
 from srdscan.sources.base import ReadOptions
@@ -65,7 +65,7 @@ class World:
     texts: np.ndarray
 
 
-def read(path: str, captioner, matcher: Matcher, sentences: SentenceEncoder) -> World:
+def read(path: str, captioner, matcher: EmbeddedMatcher, sentences: SentenceEncoder) -> World:
     vectors, captions = [], []
     source = find_source([path])
     for unit in source.units:
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     captioner, sentences = load_captioner("captioner"), SentenceEncoder()
-    matcher, prior = Matcher(captioner), load_prior(sentences.fingerprint)
+    matcher, prior = EmbeddedMatcher(captioner), load_prior(sentences.fingerprint)
     remembering = Remembering(sentences)
     rows = []
     for spec in args.worlds:

@@ -18,7 +18,7 @@ from srdscan.findings.copies import Spot, changed, spots_among
 from srdscan.measure.decode import decoded_batches
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.models.captioners.load import load_captioner
-from srdscan.models.matcher import Matcher
+from srdscan.models.matchers.embedded import EmbeddedMatcher
 from srdscan.sources.base import ReadOptions
 from srdscan.sources.find import find_source
 
@@ -55,7 +55,7 @@ def put(picture: np.ndarray, patch: np.ndarray, quality: int, random: np.random.
 class World:
     """A data set's pictures, their pieces and their vectors."""
 
-    def __init__(self, path: str, captioner, matcher: Matcher) -> None:
+    def __init__(self, path: str, captioner, matcher: EmbeddedMatcher) -> None:
         self.pictures, vectors = [], []
         source = find_source([path])
         for unit in source.units:
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     captioner = load_captioner("captioner")
-    matcher, rows = Matcher(captioner), []
+    matcher, rows = EmbeddedMatcher(captioner), []
     for spec in args.worlds:
         name, _, path = spec.partition("=")
         world = World(path, captioner, matcher)

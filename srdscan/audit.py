@@ -147,6 +147,7 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.num_beams,
         config.prompt,
         config.reference_prompt,
+        config.matcher,
     )
 
 

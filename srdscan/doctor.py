@@ -16,6 +16,8 @@ from srdscan.models.captioners.load import EMBEDDED, load_captioner
 from srdscan.models.device import autocast_dtype, pick_device, reuse_large_allocations
 from srdscan.models.fetch import ModelError
 from srdscan.models.language_model import LanguageModel
+from srdscan.models.matchers.base import Matcher
+from srdscan.models.matchers.load import load_matcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.policy.store import load_policy
 
@@ -113,6 +115,7 @@ def diagnose(
     language_model: str = "embedded",
     device: str = "auto",
     speed: bool = True,
+    matcher: str = "embedded",
 ) -> Diagnosis:
     """Looks at everything an audit needs; models are loaded, not looked up.
 
@@ -126,6 +129,7 @@ def diagnose(
     captioners |= {name: role for name, role in ((captioner, "captioner"), (reference, "reference")) if name}
     models = [_try(role, name, partial(load_captioner, name, picked)) for name, role in captioners.items()]
     models += [
+        _try("matcher", matcher, partial(_load_matcher, matcher, picked)),
         _try("sentence encoder", sentence_encoder, partial(SentenceEncoder, sentence_encoder, picked)),
         _try("language model", language_model, partial(LanguageModel, language_model, picked)),
         _try("policy", "embedded", partial(load_policy, device=picked)),
@@ -157,6 +161,11 @@ def throughput(device: str, seconds: float = SPEED_SECONDS) -> float:
         captioner.describe(captioner.encode(images))
         done += BATCH
     return done / elapsed
+
+
+def _load_matcher(name: str, device: str) -> Matcher:
+    """A matcher beside the embedded captioner, whose encoder the embedded matcher uses."""
+    return load_matcher(name, load_captioner(EMBEDDED[0], device), device)
 
 
 def _try(role: str, name: str, load: Callable[[], object]) -> Model:

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from srdscan.measure.decode import decoded_batches
 from srdscan.models.captioners.load import load_captioner
-from srdscan.models.matcher import features
+from srdscan.models.matchers.embedded import features
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.sources.base import ReadOptions
 from srdscan.sources.find import find_source

@@ -14,6 +14,7 @@ from srdscan.cli.options import (
     IMAGE_COLUMN,
     IMAGES,
     LANGUAGE_MODEL,
+    MATCHER,
     NUM_BEAMS,
     PROMPT,
     REFERENCE,
@@ -46,6 +47,7 @@ def audit(
         "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
     ),
     reference: str | None = REFERENCE,
+    matcher: str | None = MATCHER,
     out: str | None = option("Folder for the report, or the s3:// or gs:// URL of one. [default: srdscan-report]"),
     calibration: Path | None = option(
         "--out folder of an audit of trusted clean shards with the same models: p-values become exact."

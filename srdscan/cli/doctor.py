@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from srdscan.cli.errors import INCOMPLETE, errors, quiet_libraries
-from srdscan.cli.options import DEVICE, LANGUAGE_MODEL, REFERENCE, SENTENCE_ENCODER, option
+from srdscan.cli.options import DEVICE, LANGUAGE_MODEL, MATCHER, REFERENCE, SENTENCE_ENCODER, option
 
 
 def doctor(
     captioner: str | None = option("Captioner to try: a folder, a Hub id or package.module:Class."),
     reference: str | None = REFERENCE,
+    matcher: str | None = MATCHER,
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     device: str | None = DEVICE,
@@ -27,7 +28,13 @@ def doctor(
         from srdscan.doctor import diagnose
 
         found = diagnose(
-            captioner, reference, sentence_encoder or "minilm", language_model or "embedded", device or "auto", speed
+            captioner,
+            reference,
+            sentence_encoder or "minilm",
+            language_model or "embedded",
+            device or "auto",
+            speed,
+            matcher or "embedded",
         )
         if as_json:
             typer.echo(found.to_json(), nl=False)

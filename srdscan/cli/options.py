@@ -39,6 +39,10 @@ CAPTION_COLUMN: Any = typer.Option(
 )
 TXT = option("A text file holds a caption a line, or is one as a whole. [default: lines]", "lines|whole")
 REFERENCE = option("Trusted captioner. [default: captioner (embedded)]")
+MATCHER = option(
+    "A CLIP or SigLIP, folder or Hub id, that tells whether caption and image belong together, beside what the data "
+    "set's own pairs teach. [default: embedded]"
+)
 SENTENCE_ENCODER = option("Folder or Hub id. [default: minilm (all-MiniLM-L6-v2, packaged)]")
 LANGUAGE_MODEL = option("Folder, Hub id or .gguf file of a causal language model. [default: embedded]")
 DEVICE = option("auto, cpu, cuda, cuda:1, mps. [default: auto]")

@@ -25,6 +25,8 @@ class AuditConfig:
         out: folder for the report, the scores and the state of the run.
         captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
         reference: the trusted captioner.
+        matcher: what tells whether caption and image belong together: `embedded`, or a folder or Hub id of a CLIP or
+            SigLIP.
         sentence_encoder: `minilm`, a folder or a Hub id.
         language_model: `embedded`, a folder, a Hub id or a .gguf file.
         calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
@@ -55,6 +57,7 @@ class AuditConfig:
     out: Path = Path("srdscan-report")
     captioner: str | None = None
     reference: str = "captioner"
+    matcher: str = "embedded"
     sentence_encoder: str = "minilm"
     language_model: str = "embedded"
     calibration: Path | None = None

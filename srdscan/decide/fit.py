@@ -4,8 +4,8 @@ The reference captioner: how near a text is to the reference caption of its own 
 that than to the reference caption of another. Captioners that describe what is there agree on the second even where
 their styles differ much; one that never saw such images says things that fit no image better than another.
 
-The matcher: how often a caption fits its own image better than another, by the data set's own pairs
-(`stats.agreement`).
+The matcher: how often a caption fits its own image better than another, by the data set's own pairs and what the
+matcher knows of others (`stats.agreement`).
 
 Where the reference does not understand, the signals that lean on it abstain; where neither does, there is no verdict.
 """

@@ -12,7 +12,8 @@ from PIL import Image
 from srdscan.measure.scores import Column
 from srdscan.models.captioners.base import Captioner, Description, Floats
 from srdscan.models.language_model import LanguageModel
-from srdscan.models.matcher import Matcher
+from srdscan.models.matchers.base import Matcher
+from srdscan.models.matchers.embedded import EmbeddedMatcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.text.plain import passages
 
@@ -44,6 +45,7 @@ class Batch:
     sentence_encoder: SentenceEncoder
     language_model: LanguageModel
     matcher: Matcher
+    looks: EmbeddedMatcher
     pictures: Sequence[Image.Image]
 
     def texts(self, role: Role) -> list[str]:
@@ -80,8 +82,14 @@ class Batch:
 
     @cached_property
     def image_vectors(self) -> Floats:
-        """(B, 256) what the matcher sees."""
-        return self.matcher.vectors(self.pictures, self.reference_encoding)
+        """(B, 256) what the embedded matcher sees."""
+        return self.looks.vectors(self.pictures, self.reference_encoding)
+
+    @cached_property
+    def matched(self) -> tuple[Floats, Floats] | None:
+        """Unit vectors of the images and captions, (B, X) and (P, X), in one space; None if the matcher has none."""
+        texts = self.matcher.texts(self.captions)
+        return None if texts is None else (self.matcher.vectors(self.pictures, self.reference_encoding), texts)
 
     def support(self, role: Role) -> list[Floats]:
         """The reference captioner's ln p of each token of a role's texts, given the image.

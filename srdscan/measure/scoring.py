@@ -169,6 +169,7 @@ def measure_pairs(
         sentence_encoder=models.sentence_encoder,
         language_model=models.language_model,
         matcher=models.matcher,
+        looks=models.looks,
         pictures=images,
     )
     of_pairs: dict[str, Column] = {"caption": captions}

@@ -7,7 +7,9 @@ from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.device import pick_device, reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
-from srdscan.models.matcher import Matcher
+from srdscan.models.matchers.base import Matcher
+from srdscan.models.matchers.embedded import EmbeddedMatcher
+from srdscan.models.matchers.load import EMBEDDED, load_matcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 
 
@@ -18,22 +20,30 @@ class ModelRecord:
     Attributes:
         role: What it did.
         name: Its name or path, as configured.
-        fingerprint: sha256 of its weights, in hex.
+        fingerprint: sha256 of its weights, in hex; of a matcher, of how it prepares images, too.
     """
 
-    role: Literal["captioner", "reference", "matcher", "sentence-encoder", "language-model", "policy"]
+    role: Literal["captioner", "reference", "matcher", "looks", "sentence-encoder", "language-model", "policy"]
     name: str
     fingerprint: str
 
 
 @dataclass(frozen=True)
 class Models:
-    """The models of an audit; `captioner` is None in a pair audit."""
+    """The models of an audit.
+
+    Attributes:
+        matcher: tells whether caption and image belong together.
+        looks: tells what pictures look like, for near duplicates and for pieces of pictures in unlike images: their
+            bounds were measured on its vectors. Where it is the matcher, too, it is the same object.
+        captioner: the one under audit; None in a pair audit.
+    """
 
     reference: Captioner
     sentence_encoder: SentenceEncoder
     language_model: LanguageModel
     matcher: Matcher
+    looks: EmbeddedMatcher
     captioner: Captioner | None = None
 
 
@@ -46,6 +56,7 @@ def load_models(
     num_beams: int | None = None,
     prompt: str | None = None,
     reference_prompt: str | None = None,
+    matcher: str = EMBEDDED,
 ) -> Models:
     """All models of an audit, on its device; each as `srdscan audit` takes it.
 
@@ -58,11 +69,14 @@ def load_models(
     trusted = load_captioner(reference, device, num_beams, reference_prompt)
     same = (captioner, prompt) == (reference, reference_prompt)
     suspect = trusted if same else captioner and load_captioner(captioner, device, num_beams, prompt)
+    looks = EmbeddedMatcher(trusted, device)
+    own = None if matcher == EMBEDDED else load_matcher(matcher, trusted, device)
     return Models(
         reference=trusted,
         sentence_encoder=SentenceEncoder(sentence_encoder, device),
         language_model=LanguageModel(language_model, device),
-        matcher=Matcher(trusted, device),
+        matcher=own or looks,
+        looks=looks,
         captioner=suspect or None,
     )
 
@@ -75,6 +89,8 @@ def model_records(models: Models) -> tuple[ModelRecord, ...]:
         ModelRecord("sentence-encoder", models.sentence_encoder.name, models.sentence_encoder.fingerprint),
         ModelRecord("language-model", models.language_model.name, models.language_model.fingerprint),
     ]
+    if models.matcher is not models.looks:
+        records.insert(2, ModelRecord("looks", models.looks.name, models.looks.fingerprint))
     if models.captioner is not None:
         records.insert(0, ModelRecord("captioner", models.captioner.name, models.captioner.fingerprint))
     return tuple(records)

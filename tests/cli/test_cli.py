@@ -45,6 +45,14 @@ def test_what_is_left_out_keeps_its_default() -> None:
     assert configured("finetune", "a") == FinetuneConfig(shards=("a",))
 
 
+def test_a_matcher_is_named_in_a_file_or_on_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "audit.yaml"
+    path.write_text("shards: [a]\nmatcher: my-clip/\n")
+    assert configured("audit", "--config", path).matcher == "my-clip/"
+    assert configured("audit", "--config", path, "--matcher", "embedded").matcher == "embedded"
+    assert configured("audit", "a").matcher == "embedded"
+
+
 def test_flags_are_on_when_given_or_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "flags.yaml"
     path.write_text("canary: true\n")

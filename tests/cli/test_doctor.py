@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import tiny
 import torch
 import transformers
 from typer.testing import CliRunner
@@ -40,6 +41,7 @@ def test_every_embedded_model_loads(healthy: dict) -> None:
     assert [(model["role"], model["name"], model["problem"]) for model in healthy["models"]] == [
         ("captioner", "captioner", None),
         ("captioner", "captioner-backdoored", None),
+        ("matcher", "embedded", None),
         ("sentence encoder", "minilm", None),
         ("language model", "embedded", None),
         ("policy", "embedded", None),
@@ -56,6 +58,18 @@ def test_a_model_that_cannot_be_loaded_is_named_with_its_remedy(tmp_path: Path) 
     assert "config.json" in problems[str(tmp_path / "model")]
     assert "hf download nobody/nothing-lm" in problems["nobody/nothing-lm"]
     assert document["offline"] is True
+
+
+def test_a_matcher_that_lacks_its_image_processor_is_named(tmp_path: Path) -> None:
+    tiny.clip(tmp_path / "clip")
+    _, output = doctor("--json", "--matcher", str(tmp_path / "clip"))
+    tried = {model["role"]: model for model in json.loads(output)["models"]}["matcher"]
+    assert (tried["name"], tried["problem"]) == (str(tmp_path / "clip"), None)
+    (tmp_path / "clip" / "preprocessor_config.json").unlink()
+    code, output = doctor("--json", "--matcher", str(tmp_path / "clip"))
+    tried = {model["role"]: model for model in json.loads(output)["models"]}["matcher"]
+    assert code == 3
+    assert "The folder lacks an image processor (preprocessor_config.json" in tried["problem"]
 
 
 def test_the_table_has_a_line_for_each(tmp_path: Path) -> None:

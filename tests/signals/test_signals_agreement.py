@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 
 from srdscan import scenes
 from srdscan.audit import audit
-from srdscan.config import AuditConfig
+from srdscan.config import AuditConfig, ConfigError
 from srdscan.measure.state import load_scores
-from srdscan.signals.agreement import agreement_of, find_unrelated
+from srdscan.models.matchers.load import load_matcher
+from srdscan.signals.agreement import CAPTION, IMAGE, MATCHER_CAPTION, MATCHER_IMAGE, agreement_of, find_unrelated
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard, rewrite_shard
 
@@ -69,3 +72,55 @@ def test_swapped_captions_of_drawn_scenes_are_found(swapped: Path, tmp_path: Pat
     assert sum(place < 24 for place in lowest) >= 16  # ranked by how badly they fit
     scores = load_scores(tmp_path / "clean")
     assert agreement_of(scores) is agreement_of(scores)  # fitted once for all who ask
+
+
+@pytest.fixture(scope="module")
+def scenes_swapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 drawn scenes of two captions each, of which 6 have the captions of the next."""
+    folder = tmp_path_factory.mktemp("few")
+    for number in range(40):
+        image, scene = scenes.make(41, number)
+        image.save(folder / f"{number:03}.png")
+        said = scene if number >= 6 else scenes.compose(41, (number + 1) % 6)
+        (folder / f"{number:03}.txt").write_text(f"{said.caption}\nhere is {said.caption}\n", encoding="utf-8")
+    return folder
+
+
+def test_an_audit_with_a_clip_judges_pairs_by_its_word(scenes_swapped: Path, tmp_path: Path) -> None:
+    clip = tiny.clip_of_scenes(tmp_path / "clip")
+    config = AuditConfig((str(scenes_swapped),), matcher=str(clip), out=tmp_path / "out", pictures=2)
+    outcome = audit(config)
+    scores = load_scores(tmp_path / "out")
+    found = agreement_of(scores)
+    assert found is not None
+    assert found.names == ["matcher"]
+    assert len(found.scores) == 80
+    assert found.ranks[12:].mean() > 0.75
+    assert found.scores[:12].mean() < 0.5 < np.median(found.scores[12:])
+    named = {record.role: record for record in outcome.report.models}
+    assert named["matcher"].name == str(clip)
+    assert named["matcher"].fingerprint == load_matcher(str(clip), None).fingerprint
+    assert named["looks"].name == "agreement"
+    for file in ("report.html", "report.json"):
+        assert str(clip) in (tmp_path / "out" / file).read_text(encoding="utf-8")
+    before = (tmp_path / "out" / "samples.parquet").read_bytes()
+    audit(config)
+    assert (tmp_path / "out" / "samples.parquet").read_bytes() == before
+    with pytest.raises(ConfigError, match="holds an audit of other shards, models or options"):
+        audit(replace(config, matcher="embedded"))
+
+
+def test_an_audit_with_a_siglip_keeps_what_others_read(scenes_swapped: Path, tmp_path: Path) -> None:
+    siglip = tiny.siglip(tmp_path / "siglip")
+    outcome = audit(AuditConfig((str(scenes_swapped),), matcher=str(siglip), out=tmp_path / "out", pictures=2))
+    audit(AuditConfig((str(scenes_swapped),), out=tmp_path / "embedded", pictures=2))
+    ours, theirs = load_scores(tmp_path / "out"), load_scores(tmp_path / "embedded")
+    for column in (IMAGE, CAPTION):  # near duplicates, spots, foreign words and the fit
+        assert all(np.array_equal(a, b) for a, b in zip(ours.vectors(column), theirs.vectors(column), strict=True))
+    assert not theirs.has(MATCHER_IMAGE)
+    assert np.concatenate(list(ours.vectors(MATCHER_IMAGE))).shape == (80, 32)
+    lengths = np.linalg.norm(np.concatenate(list(ours.vectors(MATCHER_CAPTION))).astype(float), axis=1)
+    assert lengths == pytest.approx(np.ones(80), abs=1e-3)
+    (fit,) = outcome.report.fit
+    assert fit.matcher == pytest.approx(0.5, abs=0.15)  # random weights tell nothing, and that is said
+    assert outcome.verdicts.evidence["agreement"].abstained

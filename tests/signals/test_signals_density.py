@@ -13,7 +13,7 @@ from srdscan import scenes
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Scores, join_columns, write_table
 from srdscan.models.language_model import LanguageModel
-from srdscan.models.matcher import Matcher
+from srdscan.models.matchers.embedded import EmbeddedMatcher
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.signals import density
 from srdscan.signals.base import Evidence
@@ -80,7 +80,8 @@ def test_projection_keeps_who_is_whose_neighbour(captioner: Any, pictures: list[
     reference = captioner.describe(encoding)
     captions = [scenes.compose(11, index).caption for index in range(6)]
     each = np.arange(len(captions))
-    models = captioner, SentenceEncoder(), LanguageModel(), Matcher(captioner)
+    looks = EmbeddedMatcher(captioner)
+    models = captioner, SentenceEncoder(), LanguageModel(), looks, looks
     batch = Batch(captions, each, reference, None, encoding, *models, pictures)
     kept = density.Density().measure(batch)[density.VECTOR]
     assert isinstance(kept, np.ndarray)

@@ -63,6 +63,67 @@ def test_below_a_hundred_images_the_prior_is_asked_alone() -> None:
     assert found.competence > 0.9
 
 
+def one_space(count: int, seed: int, captions: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Unit vectors of a matcher: images and texts lie far apart, and half of what varies is shared by a pair."""
+    random = np.random.default_rng(seed)
+    image_of = np.repeat(np.arange(count), captions)
+    shared, sides = random.normal(size=(count, 64)), np.random.default_rng(10).normal(size=(2, 64))
+    images = 3 * sides[0] + shared + random.normal(size=(count, 64))
+    texts = 3 * sides[1] + shared[image_of] + random.normal(size=(count * captions, 64))
+    images, texts = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (images, texts))
+    return images.astype(np.float16), texts.astype(np.float16), image_of
+
+
+@pytest.mark.parametrize(("count", "names"), [(60, ["matcher"]), (400, ["matcher", "own"])])
+def test_a_matcher_tells_pairs_from_swapped_ones_by_its_cosine(count: int, names: list[str]) -> None:
+    images, texts, image_of = one_space(count, 11)
+    texts[:20] = np.roll(texts[:20], 1, axis=0)
+    found = Agreement(images, texts, image_of, one_space=True)
+    assert found.names == names
+    assert found.weights[0] > 0.5
+    assert found.scores[:20].mean() == pytest.approx(0.0, abs=0.6)
+    assert found.scores[:20].std() == pytest.approx(1.0, abs=0.5)
+    assert np.median(found.scores[20:]) > 2
+    rows = np.arange(20, 40)
+    assert found.of(rows, texts[rows]) == pytest.approx(found.scores[rows], abs=1e-3)
+    assert found.of(rows, np.roll(texts[rows], 1, axis=0)).mean() == pytest.approx(0.0, abs=0.6)
+
+
+def test_a_few_pairs_of_a_matcher_are_judged_by_hand() -> None:
+    images, texts, image_of = one_space(30, 12)
+    found = Agreement(images, texts, image_of, one_space=True)
+    cosines = texts.astype(np.float64) @ images.T.astype(np.float64)
+    nearer = cosines - cosines.mean(axis=0)  # an image that is near to all texts is near to none
+    wanted = (np.diag(nearer) - nearer.mean(axis=1)) / nearer.std(axis=1)
+    assert found.scores == pytest.approx(wanted, abs=1e-3)
+
+
+def test_an_image_that_is_near_to_every_text_does_not_make_its_own_caption_true() -> None:
+    images, texts, image_of = one_space(80, 13)
+    near = images[0].astype(np.float64) + texts.mean(axis=0, dtype=np.float64)
+    images[0], texts[0] = near / np.linalg.norm(near), texts[1]
+    assert (texts[2:].astype(float) @ images[0] > texts[2:].astype(float) @ images[3]).mean() > 0.9
+    found = Agreement(images, texts, image_of, one_space=True)
+    assert found.scores[0] < 1.5 < np.median(found.scores)
+
+
+def test_a_matcher_that_says_the_opposite_is_not_heard() -> None:
+    images, texts, image_of = one_space(400, 14)
+    found = Agreement(images, -texts, image_of, one_space=True)
+    assert dict(zip(found.names, found.weights, strict=True))["matcher"] == 0
+    assert found.competence > 0.9  # the data set's own pairs say which way round it is
+
+
+def test_what_pictures_look_like_is_told_by_vectors_of_its_own() -> None:
+    images, texts, image_of = one_space(200, 15)
+    looks = np.random.default_rng(16).normal(size=(200, 32)).astype(np.float16)
+    looks[:12] = looks[0]
+    found = Agreement(images, texts, image_of, one_space=True, looks=looks)
+    assert len(found.pictures) == 189
+    assert len(np.unique(found.fold[:12])) == 1
+    assert len(Agreement(images, texts, image_of, one_space=True).pictures) == 200
+
+
 def test_captions_of_one_image_are_judged_by_models_that_have_seen_none_of_them() -> None:
     images, texts, image_of = made(200, 7, captions=3)
     found = Agreement(images, texts, image_of)

@@ -1,6 +1,6 @@
-"""The matcher: what image and caption have in common, without a captioner.
+"""The embedded matcher: what image and caption have in common, without a captioner.
 
-The embedded one reads each image at the depths of the embedded captioners' encoder (EfficientNet-Lite0, ImageNet):
+It reads each image at the depths of the embedded captioners' encoder (EfficientNet-Lite0, ImageNet):
 
     block 15   7 x  7 x 320   through the network's last convolution, mean    1,280 features: what is there
     block 15   7 x  7 x 320   mean and maximum                                  640
@@ -22,17 +22,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
 from srdscan.models.captioners.grid_encoder import BACKBONE_CHANNELS, GRID
 from srdscan.models.fetch import ModelError, models_folder
+from srdscan.models.matchers.base import Floats
 from srdscan.stats.canonical import Gaussian
-
-Floats = npt.NDArray[np.float32]
 
 EMBEDDED: Final = "agreement"
 _EARLY, _MIDDLE, _LATE = slice(0, 80), slice(80, 192), slice(192, 512)
@@ -80,8 +77,8 @@ def _load(folder: Path | None) -> tuple[dict[str, torch.Tensor], dict[str, Any]]
         raise ModelError(f"{path}: cannot be loaded: {error}. Install srdscan again.") from error
 
 
-class Matcher:
-    """The embedded matcher.
+class EmbeddedMatcher:
+    """The embedded matcher; its captions are the sentence encoder's.
 
     Args:
         reference: the reference captioner, whose encoder is used where it is the embedded ones'.
@@ -123,11 +120,16 @@ class Matcher:
         own = encoding if self.encoder is None else self.encoder.encode(images)
         return self.of_tokens(own.memory)
 
+    def texts(self, captions: Sequence[str]) -> None:
+        """Nothing: it has no text side."""
+        return None
+
     def of_tokens(self, tokens: torch.Tensor) -> Floats:
         """(B, 256) of a `GridEncoder`'s output, (B, 196, 708)."""
         grid = tokens[..., :BACKBONE_CHANNELS].to(self.device).reshape(-1, GRID, GRID, BACKBONE_CHANNELS)
         projected = ((features(grid, self.head, self.bias) - self.centre) / self.scale) @ self.basis
-        return projected.float().cpu().numpy()
+        found: Floats = projected.float().cpu().numpy()
+        return found
 
 
 def features(grid: torch.Tensor, head: torch.Tensor, bias: torch.Tensor) -> torch.Tensor:

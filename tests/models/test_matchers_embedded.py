@@ -13,7 +13,7 @@ from PIL import Image
 from srdscan import scenes
 from srdscan.models.captioners.load import load_captioner
 from srdscan.models.fetch import ModelError, models_folder
-from srdscan.models.matcher import Matcher, load_prior
+from srdscan.models.matchers.embedded import EmbeddedMatcher, load_prior
 from srdscan.models.sentence_encoder import SentenceEncoder
 
 
@@ -24,7 +24,7 @@ def images() -> list[Image.Image]:
 
 def test_vectors_are_the_same_beside_another_reference(images: list[Image.Image], tmp_path: Path) -> None:
     embedded, other = load_captioner("captioner"), load_captioner(str(tiny.FAMILIES["blip"](tmp_path / "blip")))
-    shared, own = Matcher(embedded), Matcher(other)
+    shared, own = EmbeddedMatcher(embedded), EmbeddedMatcher(other)
     assert shared.encoder is None  # one encoder pass serves both
     assert own.encoder is not None
     first = shared.vectors(images, embedded.encode(images))
@@ -37,7 +37,7 @@ def test_vectors_are_the_same_beside_another_reference(images: list[Image.Image]
 def test_the_prior_is_about_one_sentence_encoder() -> None:
     prior = load_prior(SentenceEncoder().fingerprint)
     assert prior is not None
-    width = Matcher(load_captioner("captioner")).width + 384
+    width = EmbeddedMatcher(load_captioner("captioner")).width + 384
     assert prior.distribution.covariance.shape == (width, width)
     assert np.linalg.eigvalsh(prior.distribution.covariance).min() > -1e-3
     assert load_prior("0" * 64) is None
