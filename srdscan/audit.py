@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
+from srdscan.decide.results import Elsewhere, find_results
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, foreign, spots, substitution
 from srdscan.findings.copies import Spot
@@ -29,12 +31,14 @@ from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
+from srdscan.report.formats import write_reports
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.illustrate import Pictures, illustrate, pieces
 from srdscan.report.markdown import to_markdown
 from srdscan.report.pictures import thumbnail
 from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.table import write_samples
+from srdscan.rules import severities
 from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
 from srdscan.sources.base import Source
@@ -75,6 +79,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    baseline = read_baseline(config.baseline) if config.baseline is not None else None
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
     if config.sanitize is not None:
@@ -103,24 +108,39 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         heads = anomalous_heads(each, head_norms(each, trusted))[0][scores.image_of]
     pictures = illustrate(worst, heads, examined.images, models.captioner, progress.advance)
     scored = [record for record in examined.records if record.rows]
-    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
+    hidden_found = tuple(hidden_findings(find_hidden(scores.strings("caption"))))
+    looked_through = len(spots.sample(scores.by_image, config.seed))
+    spots_found = tuple(spots.spot_findings(examined.spots, looked_through))
+    found = find_results(
+        verdicts,
+        scores,
+        [record.name for record in scored],
+        config.fdr,
+        Elsewhere(tuple(zip(spots_found, (spot.images for spot in examined.spots), strict=True)), hidden_found),
+        config.ignored,
+        severities(config.severity),
+        baseline,
+    )
+    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
     records = model_records(models)
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
     report = make_report(
-        _settings(config),
+        _settings(config, baseline),
         examined.records,
         verdicts,
         records,
         sanitized,
         fit,
         tuple(examined.source.leftovers),
-        tuple(hidden_findings(find_hidden(scores.strings("caption")))),
-        tuple(spots.spot_findings(examined.spots, len(spots.sample(scores.by_image, config.seed)))),
+        hidden_found,
+        spots_found,
+        found,
     )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
+    write_reports(config.out, config.reports, report)
     html = config.out / "report.html"
     write_html(
         html,
@@ -167,10 +187,20 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
     )
 
 
-def _settings(config: AuditConfig) -> Settings:
+def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
     mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
     allowed = allowed_share(config.fail_on)
-    return Settings(mode, config.fail_on, allowed, config.fdr, config.max_unaudited, asdict(config))
+    return Settings(
+        mode,
+        config.fail_on,
+        allowed,
+        config.fdr,
+        config.max_unaudited,
+        asdict(config),
+        tuple(sorted(config.ignored)),
+        severities(config.severity),
+        (str(config.baseline), baseline) if baseline is not None else None,
+    )
 
 
 def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
@@ -250,8 +280,8 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
     found = tuple(spots.search(each, by_image, config.seed, progress.advance))
-    evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
-    verdicts = decide(evidence if len(scores) else {}, scores.sample_of, config.fdr)
+    evidence = {**verdicts.evidence, **verdicts.ignored, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
+    verdicts = decide(evidence if len(scores) else {}, scores.sample_of, config.fdr, config.ignored)
     return Examined(source, records, scores, fit, verdicts, images, calibration, found)
 
 
@@ -271,7 +301,7 @@ def judge(
     evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
     if len(scores):
         evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
-    verdicts = decide(evidence, scores.sample_of, config.fdr)
+    verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
     captioner = models.captioner
     if captioner is None or "attention_shape" not in scores.meta or not len(scores):
         return verdicts
@@ -292,7 +322,7 @@ def judge(
         find_targets(scores, "caption"),
     )
     evidence[substitution.NAME] = of_pairs(swapped, scores)
-    return decide(evidence, scores.sample_of, config.fdr)
+    return decide(evidence, scores.sample_of, config.fdr, config.ignored)
 
 
 def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:
@@ -310,4 +340,5 @@ def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ..
         "limit": config.limit,
         "reading": asdict(config.reading),
         "max_pixels": config.max_pixels,
+        "columns": 2,  # counts what pass 1 keeps: score files of another form are not continued
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from srdscan.findings.terms import Term
 from srdscan.signals.base import WHOLE_DATASET, Evidence
@@ -23,6 +24,7 @@ class Finding:
         z: z-score of the log-odds against the references (Monroe et al. 2008).
         explanation: One sentence in plain words.
         instead: What the images show, where the term is another thing's name; empty otherwise.
+        rule: Code of the kind of finding that it is (`srdscan.rules`).
     """
 
     term: str
@@ -32,6 +34,7 @@ class Finding:
     z: float
     explanation: str
     instead: str = ""
+    rule: str = ""
 
 
 @dataclass
@@ -40,9 +43,11 @@ class Found(Evidence):
 
     Attributes:
         findings: what it found, for the report.
+        rows: of each finding, the rows that it accuses, ascending.
     """
 
     findings: Sequence[Finding] = field(default_factory=tuple)
+    rows: Sequence[npt.NDArray[np.int64]] = field(default_factory=tuple)
 
 
 def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Callable[[str], str]) -> Found:
@@ -67,6 +72,7 @@ def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Call
         weight=WHOLE_DATASET,
         reason=lambda row: reason(held[row]) if row in held else "",
         findings=findings,
+        rows=tuple(term.samples for term, _ in terms),
     )
 
 

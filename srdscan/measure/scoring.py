@@ -1,5 +1,6 @@
 """Pass 1: one unit in, one score file out."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -154,6 +155,7 @@ def score_batch(
         "caption": batch.captions,
     }
     of_images: dict[str, Column] = {
+        "image_sha256": [_sha256(picture) for picture in pictures],
         "reference": reference.captions,
         "reference_embedding": batch.embeddings["reference"].astype(np.float16),
     }
@@ -166,6 +168,11 @@ def score_batch(
     for signal in signals:
         (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
     return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def _sha256(picture: Picture) -> str:
+    """Of the image's bytes: what it is, wherever it stands."""
+    return hashlib.sha256(picture.sample.images[picture.place].data).hexdigest()
 
 
 def _spread(column: Column, image_of: npt.NDArray[np.int64]) -> Column:
