@@ -42,7 +42,7 @@ def _convert(name: str, kind: str, value: Any) -> Any:
             return None
         raise ConfigError(f"{name}: must not be empty")
     try:
-        if kind.startswith("Mapping"):
+        if "Mapping" in kind:
             if not isinstance(value, dict):
                 raise TypeError("a mapping of names to values is wanted")
             return {str(key): str(item) for key, item in value.items()}

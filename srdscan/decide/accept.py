@@ -62,20 +62,19 @@ def accept(run: Path, reason: str, expires: datetime.date, out: Path, select: Se
     if not found and select:
         raise ConfigError(f"{run}: has no finding of {', '.join(select)}; nothing to accept")
     old = read_baseline(out) if out.exists() else Baseline()
-    before = {(entry.code, entry.fingerprint): entry for entry in old.accepted}
-    entries = dict(before)
-    added = renewed = 0
-    seen = set()
+    entries = {(entry.code, entry.fingerprint): entry for entry in old.accepted}
+    before, seen, renewed = len(entries), set(), set()
     for entry in found:
-        key = (entry.code, entry.fingerprint)
+        accepted = old.entry(entry.code, entry.fingerprint, entry.images)
+        key = (entry.code, (accepted or entry).fingerprint)
         seen.add(key)
-        state = old.state(*key)
-        if key in before and state == "known":
-            continue
-        added, renewed = added + (state == "new" and key not in entries), renewed + (state == "expired")
-        entries[key] = entry
+        if old.state(accepted) == "expired":
+            renewed.add(key)
+        if old.state(accepted) != "known":
+            entries[key] = entry
     write_baseline(out, Baseline(tuple(entries.values())))
-    return Done(added, renewed, len(before) - renewed, len(before.keys() - seen))
+    unseen = sum((entry.code, entry.fingerprint) not in seen for entry in old.accepted)
+    return Done(len(entries) - before, len(renewed), before - len(renewed), unseen)
 
 
 def _found(run: Path, reason: str, expires: datetime.date, by: str) -> Iterator[Accepted]:
@@ -86,7 +85,8 @@ def _found(run: Path, reason: str, expires: datetime.date, by: str) -> Iterator[
         if rule is None or rule.of_audit or rule.by_sample or result["state"] == "ignored":
             continue
         about = _about(result["term"] or result["message"])
-        yield Accepted(rule.code, result["fingerprint"], reason, expires, about, result["samples"], by)
+        images = tuple(result["images"])
+        yield Accepted(rule.code, result["fingerprint"], reason, expires, about, result["samples"], by, images)
     for code, image, caption in _samples(run / "samples.parquet"):
         fingerprint = fingerprints.of_sample(code, image, caption)
         yield Accepted(code, fingerprint, reason, expires, _about(caption), 1, by)

@@ -25,6 +25,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
+from srdscan.decide.fingerprints import alike
 from srdscan.errors import ConfigError
 from srdscan.rules import RULES
 
@@ -47,6 +48,8 @@ class Accepted:
         about: what it is about, for people; nothing is compared with it.
         samples: samples that it accused when it was accepted.
         by: who accepted it.
+        images: sketch of the images that it is about (`fingerprints.sketch`), if it is about images: it is the same
+            finding where most of them are.
     """
 
     code: str
@@ -56,6 +59,7 @@ class Accepted:
     about: str = ""
     samples: int = 0
     by: str = ""
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,13 +78,21 @@ class Baseline:
     def _entries(self) -> dict[tuple[str, str], Accepted]:
         return {(entry.code, entry.fingerprint): entry for entry in self.accepted}
 
-    def entry(self, code: str, fingerprint: str) -> Accepted | None:
-        """The acceptance of a finding, whether it holds still or not; None if it never was accepted."""
-        return self._entries.get((code, fingerprint))
+    def entry(self, code: str, fingerprint: str, images: tuple[str, ...] = ()) -> Accepted | None:
+        """The acceptance of a finding, whether it holds still or not; None if it never was accepted.
 
-    def state(self, code: str, fingerprint: str) -> State:
-        """Whether a finding is new, known, or was accepted up to a day that is over."""
-        entry = self.entry(code, fingerprint)
+        Args:
+            code: of its rule.
+            fingerprint: what it is.
+            images: sketch of those that it is about; empty if it is about none.
+        """
+        if not images:
+            return self._entries.get((code, fingerprint))
+        same = (entry for entry in self.accepted if entry.code == code and alike(entry.images, images))
+        return next(same, None)
+
+    def state(self, entry: Accepted | None) -> State:
+        """Whether a finding is new, known, or was accepted up to a day that is over, by its acceptance."""
         return "new" if entry is None else "expired" if entry.expires < self.today else "known"
 
     def resolved(self, found: Iterable[tuple[str, str]]) -> tuple[Accepted, ...]:
@@ -131,8 +143,10 @@ def read_baseline(path: Path) -> Baseline:
 def write_baseline(path: Path, baseline: Baseline) -> None:
     """Writes a baseline whole or not at all; what a caption says is spelled in ASCII there."""
     lines = [{key: value for key, value in asdict(entry).items() if value} for entry in baseline.accepted]
-    order = ("code", "fingerprint", "about", "samples", "reason", "by", "expires")
-    accepted = [{key: line[key] for key in order if key in line} for line in lines]
+    order = ("code", "fingerprint", "about", "samples", "reason", "by", "expires", "images")
+    accepted = [
+        {key: list(line[key]) if key == "images" else line[key] for key in order if key in line} for line in lines
+    ]
     text = yaml.dump({"schema": SCHEMA, "accepted": accepted}, Dumper=_Dumper, sort_keys=False, width=120)
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8", newline="\n")
@@ -160,6 +174,9 @@ def _entry(path: Path, number: int, item: object) -> Accepted:
     for name, example in (("fingerprint", "as in report.json"), ("reason", "why it is no poison")):
         if not isinstance(item.get(name), str) or not item[name].strip():
             raise ConfigError(f"{where}: has no {name} ({example}). An accepted finding must have one")
+    images = item.get("images") or []
+    if not isinstance(images, list) or not all(isinstance(digest, str) for digest in images):
+        raise ConfigError(f"{where}: images must be a list of hashes, as `srdscan baseline` writes it")
     samples = item.get("samples", 0)
     return Accepted(
         code=code,
@@ -169,6 +186,7 @@ def _entry(path: Path, number: int, item: object) -> Accepted:
         about=str(item.get("about", "")),
         samples=samples if isinstance(samples, int) else 0,
         by=str(item.get("by", "")),
+        images=tuple(images),
     )
 
 

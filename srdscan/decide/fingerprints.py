@@ -10,6 +10,9 @@ from collections.abc import Iterable
 
 from srdscan.text.plain import plain_caption, words
 
+SKETCH = 64
+"""Hashes of a set of images that are kept: their share in common is told to 6 %."""
+
 
 def of_term(code: str, term: str, instead: str = "") -> str:
     """Of a word or phrase, whatever its case, width, white space and hidden characters; hex sha256.
@@ -26,12 +29,30 @@ def of_term(code: str, term: str, instead: str = "") -> str:
 
 
 def of_images(code: str, hashes: Iterable[str]) -> str:
-    """Of a finding that is about certain images; hex sha256.
+    """Of a finding that is about certain images: of the one whose hash is smallest; hex sha256.
+
+    Which images hold a piece of picture is found approximately, so that one more or less must seldom change it.
 
     Args:
-        hashes: sha256 of the bytes of each, in any order.
+        hashes: sha256 of the bytes of each, in any order; at least one.
     """
-    return _digest("images", code, *sorted(set(hashes)))
+    return _digest("images", code, min(hashes))
+
+
+def sketch(hashes: Iterable[str]) -> tuple[str, ...]:
+    """The `SKETCH` smallest of some hashes, cut short: tells how much two sets have in common (Broder 1997)."""
+    return tuple(sorted({digest[:16] for digest in hashes})[:SKETCH])
+
+
+def alike(first: Iterable[str], second: Iterable[str]) -> bool:
+    """Whether more than half of the images that two sketches are of belong to both.
+
+    >>> alike(["a", "b", "c"], ["a", "b", "c", "d"]), alike(["a", "b"], ["b", "c"])
+    (True, False)
+    """
+    one, other = set(first), set(second)
+    smallest = sorted(one | other)[:SKETCH]
+    return 2 * sum(digest in one and digest in other for digest in smallest) > len(smallest)
 
 
 def of_sample(code: str, image: str, caption: str) -> str:

@@ -59,6 +59,7 @@ class Result:
         locations: some or all of the samples.
         reason: why it was accepted.
         expires: the last day on which it is accepted, as 2027-03-01.
+        images: sketch of the images that it is about (`fingerprints.sketch`); empty if it is about none.
     """
 
     rule: str
@@ -72,6 +73,7 @@ class Result:
     locations: tuple[Location, ...] = ()
     reason: str = ""
     expires: str = ""
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -259,9 +261,14 @@ class _LookUp:
         if RULES[finding.rule].by_sample:
             return fingerprints.of_rule(finding.rule, state)
         if finding.rule in OF_IMAGES:
-            hashes = self.columns["image_sha256"]
-            return fingerprints.of_images(finding.rule, (hashes[row] for row in accusation.about.tolist()))
+            return fingerprints.of_images(finding.rule, self.hashes(accusation))
         return fingerprints.of_term(finding.rule, finding.term, finding.instead)
+
+    def hashes(self, accusation: Accusation) -> list[str]:
+        """Of the images that a finding is about; none of a finding about words."""
+        if accusation.finding.rule not in OF_IMAGES:
+            return []
+        return [self.columns["image_sha256"][row] for row in accusation.about.tolist()]
 
     def of_sample(self, code: str, row: int) -> str:
         return fingerprints.of_sample(code, self.columns["image_sha256"][row], self.columns["caption"][row])
@@ -287,17 +294,23 @@ def _states(
     code = accusation.finding.rule
     if not RULES[code].by_sample:
         fingerprint = look_up.fingerprint(accusation)
+        entry = baseline.entry(code, fingerprint, fingerprints.sketch(look_up.hashes(accusation)))
+        if entry is not None:
+            fingerprint = entry.fingerprint
+        elif (code, fingerprint) in found:  # two pieces of picture in the same images
+            fingerprint = fingerprints.of_term(code, fingerprint, accusation.finding.explanation)
         found.add((code, fingerprint))
-        yield baseline.state(code, fingerprint), fingerprint, baseline.entry(code, fingerprint), accusation.rows
+        yield baseline.state(entry), fingerprint, entry, accusation.rows
         return
     parts: dict[State, list[int]] = {}
     entries: dict[State, Accepted] = {}
     for row in accusation.rows.tolist():
         fingerprint = look_up.of_sample(code, row)
         found.add((code, fingerprint))
-        state = baseline.state(code, fingerprint)
+        entry = baseline.entry(code, fingerprint)
+        state = baseline.state(entry)
         parts.setdefault(state, []).append(row)
-        if entry := baseline.entry(code, fingerprint):
+        if entry is not None:
             entries[state] = min(entry, entries.get(state, entry), key=lambda e: e.expires)
     for state, rows in sorted(parts.items()):
         yield state, look_up.fingerprint(accusation, state), entries.get(state), np.array(rows, np.int64)
@@ -332,4 +345,5 @@ def _result(
         locations=look_up.locations(rows if len(rows) else accusation.about),
         reason=entry.reason if entry else "",
         expires=entry.expires.isoformat() if entry else "",
+        images=fingerprints.sketch(look_up.hashes(accusation)),
     )

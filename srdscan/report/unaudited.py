@@ -39,7 +39,7 @@ def audit_results(report: Report, max_unaudited: float) -> tuple[Result, ...]:
         places = [(item.shard, item.key) for item in report.irregular_samples if item.reason in CLASHING]
         found.append(_result("SRD905", message, sum(clashing.values()), places))
     if report.sanitized is not None and report.sanitized.problems:
-        found.append(_result("SRD906", f"not written: {report.sanitized.problems[0]}", 0))
+        found.append(_result("SRD906", report.sanitized.problems[0], 0))
     if counts.audited == 0:
         found.append(_result("SRD907", f"none of {counts.read:,} samples could be audited", 0))
     return tuple(found)
