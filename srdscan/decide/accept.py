@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from srdscan.decide import fingerprints
 from srdscan.decide.baseline import Accepted, Baseline, read_baseline, today, write_baseline
+from srdscan.decide.results import Result
 from srdscan.errors import ConfigError
 from srdscan.rules import RULES, ignored_codes
 from srdscan.text.hidden import shorten, visible
@@ -79,35 +79,36 @@ def accept(run: Path, reason: str, expires: datetime.date, out: Path, select: Se
 
 def _found(run: Path, reason: str, expires: datetime.date, by: str) -> Iterator[Accepted]:
     """What an audit found, as entries; of rules that accuse single samples, an entry a sample."""
-    report = _report(run)
-    for result in report["results"]:
-        rule = RULES.get(result["rule"])
-        if rule is None or rule.of_audit or rule.by_sample or result["state"] == "ignored":
-            continue
-        about = _about(result["term"] or result["message"])
-        images = tuple(result["images"])
-        yield Accepted(rule.code, result["fingerprint"], reason, expires, about, result["samples"], by, images)
+    for result in _results(run):
+        rule = RULES[result.rule]
+        if not (rule.of_audit or rule.by_sample or result.state == "ignored"):
+            about = _about(result.term or result.message)
+            yield Accepted(rule.code, result.fingerprint, reason, expires, about, result.samples, by, result.images)
     for code, image, caption in _samples(run / "samples.parquet"):
         fingerprint = fingerprints.of_sample(code, image, caption)
         yield Accepted(code, fingerprint, reason, expires, _about(caption), 1, by)
 
 
-def _report(run: Path) -> Mapping[str, Any]:
+def _results(run: Path) -> list[Result]:
+    """The results in the report of a finished audit."""
     path = run / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        verdict, results = report["verdict"], report["results"]
+        verdict = report["verdict"]
+        results = [Result(**{**item, "locations": (), "images": tuple(item["images"])}) for item in report["results"]]
+        if unknown := {result.rule for result in results} - set(RULES):
+            raise ValueError(f"unknown rules {unknown}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is of another version"
+        said = error.strerror if isinstance(error, OSError) else "it is of another version of srdscan"
         raise ConfigError(
             f"{path}: cannot be read as the report of an audit: {said}. Pass the --out folder of a finished audit"
         ) from error
-    if verdict not in ("pass", "fail") or not isinstance(results, list):
+    if verdict not in ("pass", "fail"):
         raise ConfigError(
             f"{path}: the audit is {verdict}; only what a complete audit found can be accepted. `srdscan rules` says "
             "what SRD901 to SRD907 ask for"
         )
-    return {"results": results}
+    return results
 
 
 def _samples(path: Path) -> Iterator[tuple[str, str, str]]:
