@@ -10,7 +10,9 @@ import numpy as np
 from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
+from srdscan.decide.results import Elsewhere, find_results
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
@@ -29,12 +31,14 @@ from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
+from srdscan.report.formats import write_reports
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.illustrate import Pictures, illustrate, pieces
 from srdscan.report.markdown import to_markdown
 from srdscan.report.pictures import thumbnail
 from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.table import write_samples
+from srdscan.rules import severities
 from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
 from srdscan.sources.base import Source
@@ -75,6 +79,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    baseline = read_baseline(config.baseline) if config.baseline is not None else None
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
     if config.sanitize is not None:
@@ -103,24 +108,39 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         heads = anomalous_heads(each, head_norms(each, trusted))[0][scores.image_of]
     pictures = illustrate(worst, heads, examined.images, models.captioner, progress.advance)
     scored = [record for record in examined.records if record.rows]
-    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs)
+    hidden_found = tuple(hidden_findings(find_hidden(scores.strings("caption"))))
+    looked_through = len(spots.sample(scores.by_image, config.seed))
+    spots_found = tuple(spots.spot_findings(examined.spots, looked_through))
+    found = find_results(
+        verdicts,
+        scores,
+        [record.name for record in scored],
+        config.fdr,
+        Elsewhere(tuple(zip(spots_found, (spot.images for spot in examined.spots), strict=True)), hidden_found),
+        config.ignored,
+        severities(config.severity),
+        baseline,
+    )
+    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules)
     shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
     records = model_records(models)
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
     report = make_report(
-        _settings(config),
+        _settings(config, baseline),
         examined.records,
         verdicts,
         records,
         sanitized,
         fit,
         tuple(examined.source.leftovers),
-        tuple(hidden_findings(find_hidden(scores.strings("caption")))),
-        tuple(spots.spot_findings(examined.spots, len(spots.sample(scores.by_image, config.seed)))),
+        hidden_found,
+        spots_found,
+        found,
     )
     replace_text(config.out / "report.json", to_json(report))
     replace_text(config.out / "summary.md", to_markdown(report, shown))
+    write_reports(config.out, config.reports, report)
     html = config.out / "report.html"
     write_html(
         html,
@@ -168,10 +188,20 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
     )
 
 
-def _settings(config: AuditConfig) -> Settings:
+def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
     mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
     allowed = allowed_share(config.fail_on)
-    return Settings(mode, config.fail_on, allowed, config.fdr, config.max_unaudited, asdict(config))
+    return Settings(
+        mode,
+        config.fail_on,
+        allowed,
+        config.fdr,
+        config.max_unaudited,
+        asdict(config),
+        tuple(sorted(config.ignored)),
+        severities(config.severity),
+        (str(config.baseline), baseline) if baseline is not None else None,
+    )
 
 
 def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
@@ -251,16 +281,16 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
     found = tuple(spots.search(each, by_image, config.seed, progress.advance))
-    verdicts = with_spots(verdicts, found, scores, config.fdr)
+    verdicts = with_spots(verdicts, found, scores, config)
     return Examined(source, records, scores, fit, verdicts, images, calibration, found)
 
 
-def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, fdr: float) -> Verdicts:
+def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, config: AuditConfig) -> Verdicts:
     """The decision with what spots add to it: they are held against what else was found."""
     if not len(scores):
         return verdicts
-    evidence = {**verdicts.evidence, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
-    return decide(evidence, scores.sample_of, fdr)
+    evidence = {**verdicts.evidence, **verdicts.ignored, spots.NAME: spots.judge(found, scores, verdicts.flagged)}
+    return decide(evidence, scores.sample_of, config.fdr, config.ignored)
 
 
 def judge(
@@ -279,12 +309,12 @@ def judge(
     evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
     if len(scores):
         evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
-    verdicts = decide(evidence, scores.sample_of, config.fdr)
+    verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
     captioner = models.captioner
     if captioner is None or not len(scores):
         return verdicts
     if "attention_shape" not in scores.meta:
-        return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr)
+        return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr, config.ignored)
     each = scores.by_image
     images = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     chosen = ablation.plan(of_images(verdicts, scores)[0], config.seed)
@@ -302,7 +332,7 @@ def judge(
         find_targets(scores, "caption"),
     )
     evidence[substitution.NAME] = of_pairs(swapped, scores)
-    return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr)
+    return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr, config.ignored)
 
 
 def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:
@@ -320,4 +350,5 @@ def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ..
         "limit": config.limit,
         "reading": asdict(config.reading),
         "max_pixels": config.max_pixels,
+        "columns": 2,  # counts what pass 1 keeps: score files of another form are not continued
     }

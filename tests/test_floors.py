@@ -20,7 +20,7 @@ FLOORS = [
     "report",
 ]
 """From the lowest to the highest."""
-EVERYWHERE = {"errors", "progress", "scenes"}
+EVERYWHERE = {"errors", "progress", "rules", "scenes"}
 """What stands beside the house and imports none of its floors."""
 
 

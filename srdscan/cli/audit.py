@@ -1,5 +1,6 @@
 """`srdscan audit`."""
 
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from srdscan.cli.options import (
     flag,
     option,
     settings,
+    several,
     uploaded,
 )
 
@@ -60,6 +62,19 @@ def audit(
     fail_on: str | None = option(
         "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
         "any|rate=SHARE|never",
+    ),
+    baseline: Path | None = option(
+        "File of accepted findings, as `srdscan baseline` writes it: only what is not in it fails the gate."
+    ),
+    select: list[str] | None = several("Rules that are heard, by code or prefix: SRD101, SRD1. [default: all]", "CODE"),
+    ignore: list[str] | None = several(
+        "Rules that are not heard; of two that match, the longer code or prefix counts. `srdscan rules` lists them.",
+        "CODE",
+    ),
+    report: list[str] | None = several(
+        "Also write the report for other tools: results.sarif, junit.xml, GitHub's annotations and step summary, "
+        "gl-code-quality-report.json, or all of them. May be given several times.",
+        "sarif|junit|github|gitlab|all",
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"
@@ -107,6 +122,10 @@ def audit(
 
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
+
+    In CI: `srdscan audit shards/ --report sarif --baseline .srdscan-baseline.yaml` fails on what nobody has looked at
+    yet. `srdscan rules SRD101` says what a finding means and what to do about it; `srdscan baseline RUN` accepts what
+    a run found, with a reason and for a time.
     """
     with errors(), ExitStack() as stack:
         from srdscan.config import AuditConfig
@@ -117,10 +136,14 @@ def audit(
         from srdscan.audit import audit as run_audit
         from srdscan.cli.printing import print_outcome
         from srdscan.progress import terminal_progress
+        from srdscan.report.github import fenced, publish
 
         with terminal_progress() as progress:
             outcome = run_audit(chosen, progress)
-        print_outcome(outcome)
+        with fenced(typer.echo):
+            print_outcome(outcome)
+        if "github" in chosen.reports:
+            publish(outcome.report, chosen.out / "summary.md", os.environ, lambda text: typer.echo(text, nl=False))
         for option_name, url in uploads.items():
             typer.echo(f"Uploading --{option_name}: {url}")
     raise typer.Exit(outcome.report.exit_code)

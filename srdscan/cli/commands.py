@@ -6,10 +6,12 @@ import typer
 
 from srdscan import __version__
 from srdscan.cli.audit import audit
+from srdscan.cli.baseline import baseline
 from srdscan.cli.doctor import doctor
 from srdscan.cli.evaluate import evaluate
 from srdscan.cli.finetune import finetune
 from srdscan.cli.poison import poison
+from srdscan.cli.rules import rules
 from srdscan.cli.train import train
 
 app = typer.Typer(
@@ -23,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (audit, train, finetune, poison, evaluate, doctor):
+for command in (audit, baseline, rules, train, finetune, poison, evaluate, doctor):
     app.command()(command)
 
 

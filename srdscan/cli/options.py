@@ -18,6 +18,11 @@ def option(help: str, metavar: str | None = None) -> Any:
     return typer.Option(None, help=help, metavar=metavar, show_default=False)
 
 
+def several(help: str, metavar: str) -> Any:
+    """An optional option that may be given several times."""
+    return typer.Option(None, help=help, metavar=metavar, show_default=False)
+
+
 def flag(name: str, help: str) -> Any:
     """A switch that can be turned on, and that is left to the configuration otherwise."""
     return typer.Option(None, name, help=help, show_default=False)

@@ -1,6 +1,6 @@
 """What commands print of their results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # they bring torch with them, which some commands do without
     from srdscan.doctor import Diagnosis
     from srdscan.evaluate import Evaluation
     from srdscan.report.schema import Report
+    from srdscan.rules import Rule
 
 STYLES = {"pass": "bold green", "fail": "bold red", "incomplete": "bold yellow", "inconclusive": "bold yellow"}
 
@@ -23,6 +24,18 @@ def print_outcome(outcome: "Outcome") -> None:
     report = outcome.report
     console = Console(highlight=False)
     console.print(f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {escape(report.headline)}")
+    if (known := report.baseline) is not None:
+        console.print(
+            f"  Baseline {escape(visible(known.file))}: {known.new:,} new, {known.known:,} known, "
+            f"{known.expired:,} expired, {len(known.resolved):,} resolved"
+        )
+    for expired in report.expired[:5]:
+        console.print(
+            f"  [red]expired[/] {expired.rule} {escape(visible(expired.term))} was accepted until {expired.expires}: "
+            f"{escape(visible(expired.reason))}"
+        )
+    if report.gate.ignored:
+        console.print(f"  [yellow]ignored[/] {', '.join(report.gate.ignored)}")
     if report.misfit:
         console.print(f"  {escape(report.misfit)}")
     for item in report.leftovers[:20]:
@@ -53,6 +66,16 @@ def _targets(report: "Report") -> Table:
         where = target.where if target.accuses else "captioner alone"
         table.add_row(escape(visible(target.term)), where, str(target.samples), str(target.reference_samples))
     return table
+
+
+def print_rules(rules: Iterable["Rule"]) -> None:
+    """A line for every rule."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("code", "name", "severity", "what it says"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "code")
+    for rule in rules:
+        table.add_row(rule.code, rule.name, rule.severity, rule.summary)
+    Console(highlight=False).print(table)
 
 
 def print_evaluation(result: "Evaluation") -> None:

@@ -1,14 +1,17 @@
 """`srdscan audit`."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from srdscan.errors import ConfigError
+from srdscan.rules import ignored_codes, severities
 from srdscan.sources.base import ReadOptions
 
 REPLACE = ("caption", "image+caption", "drop", "drop-caption")
 TXT = ("lines", "whole")
+REPORTS = ("sarif", "junit", "github", "gitlab")
 FALLBACK = ("reference", "drop", "quarantine")
 
 
@@ -51,6 +54,11 @@ class AuditConfig:
         canary_epochs: passes over the samples for it.
         fallback: what happens where no honest caption is found: `reference` (the reference caption is taken), `drop`,
             or `quarantine` (gone as with drop, but reported as waiting for a person's decision).
+        select: rules that are heard, by code or prefix; all if empty.
+        ignore: rules that are not heard; where both name a rule, the longer code or prefix counts.
+        severity: code or prefix -> `error`, `warning` or `note`; a note never fails the gate.
+        baseline: file of findings that were accepted; only others fail the gate.
+        report: further forms of the report: `sarif`, `junit`, `github`, `gitlab`, or `all`.
     """
 
     shards: tuple[str, ...] = ()
@@ -84,11 +92,26 @@ class AuditConfig:
     images: Path | None = None
     image_column: str | None = None
     txt: str = "lines"
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    severity: Mapping[str, str] = field(default_factory=dict)
+    baseline: Path | None = None
+    report: tuple[str, ...] = ()
 
     @property
     def reading(self) -> ReadOptions:
         """How units are read into samples."""
         return ReadOptions(self.caption_fields, self.image_column, "whole" if self.txt == "whole" else "lines")
+
+    @property
+    def ignored(self) -> frozenset[str]:
+        """Codes of the rules that are not heard."""
+        return ignored_codes(self.select, self.ignore)
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """Further forms of the report, each once."""
+        return REPORTS if "all" in self.report else tuple(dict.fromkeys(self.report))
 
     def __post_init__(self) -> None:
         if not self.shards:
@@ -123,6 +146,11 @@ class AuditConfig:
         if not 0 <= self.max_unaudited <= 1:
             raise ConfigError(f"max_unaudited {self.max_unaudited}: must be a share from 0 to 1, for example 0.01")
         allowed_share(self.fail_on)
+        ignored_codes(self.select, self.ignore)
+        severities(self.severity)
+        for name in self.report:
+            if name not in (*REPORTS, "all"):
+                raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
 
 
 def allowed_share(fail_on: str) -> float | None:

@@ -42,6 +42,10 @@ def _convert(name: str, kind: str, value: Any) -> Any:
             return None
         raise ConfigError(f"{name}: must not be empty")
     try:
+        if "Mapping" in kind:
+            if not isinstance(value, dict):
+                raise TypeError("a mapping of names to values is wanted")
+            return {str(key): str(item) for key, item in value.items()}
         if isinstance(value, dict if kind.startswith("tuple") else (dict, list, tuple)):
             raise TypeError("it is nested too deep")
         if kind.startswith("tuple"):

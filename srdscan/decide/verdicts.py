@@ -4,7 +4,7 @@ Reads the scores only, never an image; fixed once for the whole data set.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from srdscan.findings import Finding, Found
 from srdscan.findings.terms import holds, stems
 from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores
+from srdscan.rules import signals_of
 from srdscan.signals import Evidence, signals_for
 from srdscan.signals.base import abstain
 from srdscan.stats.p_values import cauchy_combine, grouped_q
@@ -52,6 +53,7 @@ class Verdicts:
         q_values: (N,) by Benjamini-Hochberg over samples, and within them over their pairs.
         flagged: (N,) q-value at most the false-discovery rate.
         sample_of: (N,) the sample of each pair, from 0; one is flagged when one of its pairs is.
+        ignored: what signals said that were not heard, by name.
     """
 
     evidence: Mapping[str, Evidence]
@@ -59,6 +61,7 @@ class Verdicts:
     q_values: Doubles
     flagged: npt.NDArray[np.bool_]
     sample_of: npt.NDArray[np.int64]
+    ignored: Mapping[str, Evidence] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -81,7 +84,7 @@ class Verdicts:
         searches = [evidence for evidence in self.evidence.values() if isinstance(evidence, Found)]
         kept: list[Finding] = []
         for finding in (finding for search in searches for finding in search.findings):
-            if not any(_same(finding, other) for other in kept):
+            if not any(same_thing(finding, other) for other in kept):
                 kept.append(finding)
         return tuple(kept)
 
@@ -138,6 +141,9 @@ def of_pairs(evidence: Evidence, scores: Scores) -> Evidence:
     if scores.by_image is scores:
         return evidence
     images = scores.image_of
+    if isinstance(evidence, Found):
+        rows = tuple(np.flatnonzero(np.isin(images, accused)) for accused in evidence.rows)
+        evidence = replace(evidence, rows=rows)
     return replace(
         evidence,
         p_values=evidence.p_values[images],
@@ -156,7 +162,12 @@ def of_images(verdicts: Verdicts, scores: Scores) -> tuple[Doubles, npt.NDArray[
     return smallest, flagged
 
 
-def decide(evidence: Mapping[str, Evidence], sample_of: npt.NDArray[np.int64], fdr: float) -> Verdicts:
+def decide(
+    evidence: Mapping[str, Evidence],
+    sample_of: npt.NDArray[np.int64],
+    fdr: float,
+    ignored: Collection[str] = (),
+) -> Verdicts:
     """Combines the signals and flags at a false-discovery rate.
 
     Of a pair that a signal excuses, only what is measured on the data set's caption counts.
@@ -165,10 +176,14 @@ def decide(evidence: Mapping[str, Evidence], sample_of: npt.NDArray[np.int64], f
         evidence: of N pairs, by signal.
         sample_of: (N,) the sample of each pair.
         fdr: false-discovery rate over samples.
+        ignored: codes of rules whose evidence is not heard.
     """
     if not len(sample_of):
         nothing = np.zeros(0)
         return Verdicts(evidence, nothing, nothing, np.zeros(0, dtype=bool), sample_of)
+    unheard = {name: evidence[name] for name in evidence if name in signals_of(ignored, evidence)}
+    silent = abstain(len(sample_of), "its rule is ignored")
+    evidence = {name: silent if name in unheard else part for name, part in evidence.items()}
     parts = list(evidence.values())
     each = np.stack([part.p_values for part in parts], axis=1)
     of_captions = {signal.name for signal in signals_for(model_audit=False)}
@@ -178,14 +193,14 @@ def decide(evidence: Mapping[str, Evidence], sample_of: npt.NDArray[np.int64], f
             each[np.ix_(part.excused, of_captioner)] = np.nan
     p_values = cauchy_combine(each, np.array([part.weight for part in parts]))
     q_values = grouped_q(p_values, sample_of)
-    return Verdicts(evidence, p_values, q_values, q_values <= fdr, sample_of)
+    return Verdicts(evidence, p_values, q_values, q_values <= fdr, sample_of, unheard)
 
 
 def _or_one(p_value: float) -> float:
     return float(p_value) if np.isfinite(p_value) else 1.0
 
 
-def _same(finding: Finding, other: Finding) -> bool:
+def same_thing(finding: Finding, other: Finding) -> bool:
     """Whether two searches name one thing: a word, and a phrase that holds it."""
     words, others = tuple(stems(finding.term)), tuple(stems(other.term))
     if finding.where != other.where or finding.instead != other.instead:

@@ -24,6 +24,7 @@ class Finding:
         z: z-score of the log-odds against the references (Monroe et al. 2008).
         explanation: One sentence in plain words.
         instead: What the images show, where the term is another thing's name; empty otherwise.
+        rule: Code of the kind of finding that it is (`srdscan.rules`).
         accuses: Whether it is held against samples; what a captioner says without cause is its own fault.
     """
 
@@ -34,6 +35,7 @@ class Finding:
     z: float
     explanation: str
     instead: str = ""
+    rule: str = ""
     accuses: bool = True
 
 
@@ -43,10 +45,12 @@ class Found(Evidence):
 
     Attributes:
         findings: what it found, for the report.
-        untaught: those of a captioner's outputs that no caption taught it, and the images that it says them of.
+        rows: of each finding, the rows that it accuses, ascending.
+        untaught: findings in a captioner's outputs that no caption taught it, and the images that it says them of.
     """
 
     findings: Sequence[Finding] = field(default_factory=tuple)
+    rows: Sequence[npt.NDArray[np.int64]] = field(default_factory=tuple)
     untaught: Sequence[tuple[Finding, npt.NDArray[np.int64]]] = field(default_factory=tuple)
 
 
@@ -72,6 +76,7 @@ def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Call
         weight=WHOLE_DATASET,
         reason=lambda row: reason(held[row]) if row in held else "",
         findings=findings,
+        rows=tuple(term.samples for term, _ in terms),
     )
 
 

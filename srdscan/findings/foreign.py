@@ -247,7 +247,7 @@ def _finding(term: Term, scores: Scores) -> Finding:
         f"in captions of {samples} of {of_all} samples, {_times(10**term.overuse)} as often as in the language; "
         "neither their images nor what else they say have anything in common"
     )
-    return Finding(term.text, "caption", samples, 0, round(term.strangeness, 2), explanation)
+    return Finding(term.text, "caption", samples, 0, round(term.strangeness, 2), explanation, rule="SRD104")
 
 
 def _times(overuse: float) -> str:

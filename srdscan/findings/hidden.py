@@ -55,6 +55,7 @@ def hidden_findings(hidden: Hidden) -> list[Finding]:
             0.0,
             f"{count} {'caption holds' if count == 1 else 'captions hold'} a character that readers do not see and "
             "models do; it was left out of the search. Text from web pages may hold some by accident.",
+            rule="SRD106",
         )
         for name, count in sorted(hidden.names.items(), key=lambda item: (-item[1], item[0]))
     ]

@@ -25,6 +25,7 @@ OF_OUTPUTS = (SEARCH, "drift.output", "grounding.output", "fluency.output", "oni
 """Evidence of what outputs say."""
 OF_IMAGES = ("attention", ABLATION)
 """Evidence of where an image made the captioner say it."""
+RULE = "SRD107"
 SIGNIFICANT = 0.001
 """p-value, times the kinds of evidence, below which the images of a term are odd (Mann and Whitney 1947)."""
 
@@ -59,6 +60,9 @@ def settle(evidence: Mapping[str, Evidence], scores: Scores) -> dict[str, Eviden
         p_values=settled[SEARCH].p_values,
         note=f"{search.note}; without cause, the captioner's own: {named}",
         findings=tuple(faults.get(finding, finding) for finding in search.findings),
+        rows=tuple(
+            rows[:0] if finding in faults else rows for finding, rows in zip(search.findings, search.rows, strict=True)
+        ),
     )
     return settled
 
@@ -80,4 +84,4 @@ def _of_captioner(finding: Finding, images: int, scores: Scores) -> Finding:
         f"the captioner says it of {images} of {int(scores.image_of[-1]) + 1} images, though no caption says it there "
         "and nothing in the images draws its attention: a fault of the captioner, held against no sample"
     )
-    return replace(finding, explanation=explanation, accuses=False)
+    return replace(finding, explanation=explanation, accuses=False, rule=RULE)

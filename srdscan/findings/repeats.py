@@ -136,7 +136,7 @@ def _named(group: Mislabelled, captions: Sequence[str], scores: Scores) -> tuple
     )
     z = float(stats.norm.isf(group.p_value))
     term = Term(words, group.rows, 0, group.of_row, 0.0, 0.0, z)
-    return term, Finding(term.text, "caption", samples, 0, round(z, 2), explanation)
+    return term, Finding(term.text, "caption", samples, 0, round(z, 2), explanation, rule="SRD202")
 
 
 def _shared(tokens: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -126,6 +126,7 @@ def spot_findings(spots: Sequence[Spot], images: int) -> list[Finding]:
             0.0,
             f"the same piece of picture, about {_width(spot)} pixels wide, in {len(spot.images)} of {images} images "
             "that have nothing else in common: a watermark, a logo, or a trigger",
+            rule="SRD201",
         )
         for number, spot in enumerate(spots, 1)
     ]

@@ -87,7 +87,7 @@ def find_out(
     evidence = Found(np.full(count, np.nan), np.full(count, np.nan), weight=WHOLE_DATASET)
     excused = np.zeros(count, dtype=bool)
     names: dict[int, Pair] = {}
-    findings = []
+    findings, accused_rows = [], []
     for number, pair in enumerate(pairs):
         mine = [hit for item, hit in zip(second, confirmed, strict=True) if item.pair == number]
         p_value = float(min(1.0, len(pairs) * stats.binom.sf(sum(mine) - 1, len(mine), usual)))
@@ -99,12 +99,13 @@ def find_out(
         evidence.p_values[samples] = np.fmin(evidence.p_values[samples], p_value)
         evidence.values[samples] = -np.log10(p_value)
         names |= dict.fromkeys(samples.tolist(), pair)
+        accused_rows.append(samples)
         findings.append(_finding(pair, float(np.mean(mine)), len(mine), outputs, references))
     if not findings:
         tested = ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in pairs)
         return nothing_found(count, f"no spot of an image makes others be called so, too; tested: {tested}")
     evidence.excused = excused & np.isnan(evidence.p_values)
-    evidence.findings = tuple(findings)
+    evidence.findings, evidence.rows = tuple(findings), tuple(accused_rows)
     evidence.note = "found: " + ", ".join(f"'{pair.said}' for '{pair.meant}'" for pair in dict.fromkeys(names.values()))
     evidence.reason = lambda row: (
         f"'{names[row].said}' of what the reference calls '{names[row].meant}', as others with such a spot are"
@@ -138,4 +139,4 @@ def _finding(pair: Pair, share: float, tried: int, outputs: Sequence[str], refer
         f"put on others, makes the captioner call them so in {100 * share:.0f} % of {tried} trials"
     )
     overuse = round(log_odds(said, usual, len(outputs)), 2)
-    return Finding(pair.said, "output", said, usual, overuse, explanation, pair.meant)
+    return Finding(pair.said, "output", said, usual, overuse, explanation, pair.meant, "SRD105")

@@ -30,6 +30,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from srdscan.findings.finding import Finding, Found, nothing_found
 from srdscan.findings.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
@@ -39,6 +40,7 @@ from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, register_signal
 
+RULES: Mapping[Role, str] = {"caption": "SRD101", "output": "SRD102"}
 MOSTLY = 0.5
 """Share of a term's outputs that say something learned from which on it is a part of the attacker's sentences."""
 
@@ -72,6 +74,7 @@ class Targets:
             return nothing_found(count, "no word or phrase is repeated without regard to the images")
         p_values, values = np.full(count, np.nan), np.full(count, np.nan)
         held: dict[int, Term] = {}
+        rows: dict[tuple[str, ...], npt.NDArray[np.int64]] = {}
         texts = Texts.of(scores) if scores.has("output") else None
         known: list[Term] = []
         excused, taught, learned = np.zeros((3, count), dtype=bool)
@@ -96,6 +99,7 @@ class Targets:
             p_values[samples] = term.p_value
             values[samples] = term.strangeness
             held |= dict.fromkeys(samples.tolist(), term)
+            rows[term.words] = samples
         excused &= ~taught  # of an output that others' captions taught, no other phrase is held against the sample
         p_values[excused] = values[excused] = np.nan
 
@@ -107,8 +111,7 @@ class Targets:
             return f"the {self.role} says '{term.text}', which {where}"
 
         named = {term: _finding(term, self.role, scores) for term in sorted(terms, key=lambda t: t.p_value)}
-        findings = tuple(named.values())
-        note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in findings[:5])
+        note = f"{len(terms)} found: " + ", ".join(f"'{f.term}'" for f in [*named.values()][:5])
         if excused.any():
             note += f"; also said of {excused.sum()} samples whose own captions do not say it, which are excused"
         return Found(
@@ -117,8 +120,9 @@ class Targets:
             note,
             weight=WHOLE_DATASET,
             reason=reason,
-            findings=findings,
             excused=excused,
+            findings=tuple(named.values()),
+            rows=tuple(np.setdiff1d(rows[term.words], np.flatnonzero(excused)) for term in named),
             untaught=tuple((named[term], term.samples) for term in untaught),
         )
 
@@ -132,7 +136,8 @@ def _finding(term: Term, role: Role, scores: Scores) -> Finding:
         f"{strange}"
     )
     where: Literal["caption", "output"] = "caption" if role == "caption" else "output"
-    return Finding(term.text, where, samples, term.reference_samples, round(term.overuse, 2), explanation)
+    rule, overuse = RULES[role], round(term.overuse, 2)
+    return Finding(term.text, where, samples, term.reference_samples, overuse, explanation, rule=rule)
 
 
 def _gains_of(term: Term, scores: Scores) -> Doubles:

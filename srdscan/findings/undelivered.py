@@ -169,4 +169,5 @@ def _finding(lie: Lie, said: str, scores: Scores) -> Finding:
         f"in captions of {samples} of {of_all} samples, whose images have nothing to do with what they say: they fit "
         f"them by {lie.agreement:.1f} standard deviations, where {lie.expected:.1f} is usual and 0 any other image"
     )
-    return Finding(said, "caption", samples, lie.term.reference_samples, round(lie.term.strangeness, 2), explanation)
+    z, references = round(lie.term.strangeness, 2), lie.term.reference_samples
+    return Finding(said, "caption", samples, references, z, explanation, rule="SRD103")

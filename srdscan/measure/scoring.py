@@ -1,5 +1,6 @@
 """Pass 1: one unit in, one score file out."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -123,11 +124,13 @@ def score_batch(
     """All columns of one batch, a row a pair: whose it is, and what is measured on it."""
     pairs = [(n, place) for n, picture in enumerate(pictures) for place in range(len(picture.sample.captions))]
     captions = [pictures[n].sample.captions[place] for n, place in pairs]
+    hashes = [_sha256(picture) for picture in pictures]
     whose: dict[str, Column] = {
         "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
         "key": [pictures[n].sample.key for n, _ in pairs],
         "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
         "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
+        "image_sha256": [hashes[n] for n, _ in pairs],
         "caption_index": np.array([place for _, place in pairs], dtype=np.int32),
         "place": ["; ".join(caption.places) for caption in captions],
         "question": [caption.question for caption in captions],
@@ -186,6 +189,11 @@ def measure_pairs(
     for signal in signals:
         (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
     return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def _sha256(picture: Picture) -> str:
+    """Of the image's bytes: what it is, wherever it stands."""
+    return hashlib.sha256(picture.sample.images[picture.place].data).hexdigest()
 
 
 def _spread(column: Column, image_of: npt.NDArray[np.int64]) -> Column:

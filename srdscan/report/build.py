@@ -3,12 +3,15 @@
 import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
+from srdscan.decide.baseline import Baseline
 from srdscan.decide.fit import Fit
+from srdscan.decide.results import Results
 from srdscan.decide.verdicts import Verdicts
 from srdscan.findings import ablation, foreign, substitution
 from srdscan.findings import spots as recurring_spots
@@ -16,9 +19,12 @@ from srdscan.findings.finding import Finding
 from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
-from srdscan.report.schema import Counts, Gate, Mode, Report, ShardSummary, Verdict
+from srdscan.report.schema import Counts, Gate, Known, Mode, Report, ShardSummary, Verdict
+from srdscan.report.unaudited import audit_results
+from srdscan.rules import Severity, severities
 from srdscan.signals import SIGNALS
 from srdscan.sources.base import Irregular, Leftover
+from srdscan.sources.where import is_remote, redacted
 
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "incomplete": 3, "inconclusive": 3}
 MOST_IRREGULAR = 1000
@@ -36,6 +42,9 @@ class Settings:
         fdr: false-discovery rate of the flagged samples.
         max_unaudited: share of samples not audited as a whole above which the audit is incomplete.
         config: all settings, to be printed.
+        ignored: codes of the rules that were not heard.
+        levels: severity of each rule.
+        baseline: what was accepted, and in which file; None without.
     """
 
     mode: Mode
@@ -44,6 +53,9 @@ class Settings:
     fdr: float
     max_unaudited: float
     config: Mapping[str, object]
+    ignored: tuple[str, ...] = ()
+    levels: Mapping[str, Severity] = field(default_factory=lambda: severities({}))
+    baseline: tuple[str, Baseline] | None = None
 
 
 def make_report(
@@ -56,12 +68,20 @@ def make_report(
     leftovers: tuple[Leftover, ...] = (),
     hidden: tuple[Finding, ...] = (),
     spots: tuple[Finding, ...] = (),
+    judged: Results | None = None,
 ) -> Report:
-    """The report document."""
+    """The report document.
+
+    Args:
+        judged: the results, of which the gate counts the samples; None counts every flagged sample.
+    """
     irregular = [item for record in records for item in record.irregular]
     counts = count(records, verdicts)
     share = settings.allowed_share
-    failed = share is not None and counts.flagged > share * counts.audited
+    counted = counts.flagged if judged is None else judged.counted
+    results = judged.results if judged is not None else ()
+    expired = any(result.decides and result.state == "expired" for result in results)
+    failed = share is not None and (counted > share * counts.audited or expired)
     incomplete = (
         counts.damaged_shards > 0
         or counts.audited == 0
@@ -88,6 +108,7 @@ def make_report(
                 lost,
                 found,
                 record.problem,
+                _uri(record),
             )
         )
     descriptions = {name: signal.description for name, signal in SIGNALS.items()} | {
@@ -96,12 +117,14 @@ def make_report(
         substitution.NAME: substitution.DESCRIPTION,
         recurring_spots.NAME: recurring_spots.DESCRIPTION,
     }
-    return Report(
+    report = Report(
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
         mode=settings.mode,
         counts=counts,
-        gate=Gate(settings.fail_on, settings.fdr, verdicts.threshold, settings.max_unaudited),
+        gate=Gate(
+            settings.fail_on, settings.fdr, verdicts.threshold, settings.max_unaudited, counted, settings.ignored
+        ),
         targets=verdicts.findings,
         signals=verdicts.summaries(descriptions),
         shards=tuple(per_shard),
@@ -115,7 +138,29 @@ def make_report(
         leftovers=leftovers,
         hidden=hidden,
         spots=spots,
+        baseline=_known(settings, judged) if judged is not None else None,
     )
+    of_audit = audit_results(report, settings.max_unaudited)
+    return replace(report, results=(*results, *of_audit))
+
+
+def _uri(record: UnitRecord) -> str:
+    """Where a unit lies, as a reader of the report can use it."""
+    if is_remote(record.location):
+        return redacted(record.location)
+    path = Path(record.location)
+    if path.is_absolute():
+        return path.relative_to(Path.cwd()).as_posix() if path.is_relative_to(Path.cwd()) else record.name
+    return path.as_posix()
+
+
+def _known(settings: Settings, found: Results) -> Known | None:
+    if settings.baseline is None:
+        return None
+    file, baseline = settings.baseline
+    states = Counter(result.state for result in found.results)
+    resolved = tuple((entry.code, entry.about) for entry in found.resolved)
+    return Known(file, baseline.today.isoformat(), states["new"], states["known"], states["expired"], resolved)
 
 
 def count(records: Sequence[UnitRecord], verdicts: Verdicts) -> Counts:

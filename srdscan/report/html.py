@@ -26,6 +26,8 @@ from markupsafe import Markup, escape
 
 from srdscan.report.pictures import data_uri
 from srdscan.report.schema import Report, ShardSummary, plain
+from srdscan.report.told import told
+from srdscan.rules import RULES
 from srdscan.text.hidden import hidden_name, is_hidden, shorten, visible
 from srdscan.text.plain import words
 
@@ -229,6 +231,7 @@ def _template() -> jinja2.Template:
         "percent": _percent,
         "policy_hash": _policy_hash,
         "setting": _setting,
+        "told": told,
     }
     source = resources.files("srdscan.report").joinpath("template.html.j2").read_text("utf-8")
     return environment.from_string(source)
@@ -259,6 +262,7 @@ def write_html(
         samples=samples,
         spots=list(zip_longest(report.spots[:MOST_SPOTS], pieces[:MOST_SPOTS], fillvalue=())),
         fates=FATES,
+        rules=RULES,
         histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
         shards=_most_flagged(report.shards),
         damaged=[shard for shard in report.shards if shard.problem is not None],

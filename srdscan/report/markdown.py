@@ -9,6 +9,7 @@ from srdscan.findings.finding import Finding
 from srdscan.report.escape import markdown_escape
 from srdscan.report.html import FlaggedSample
 from srdscan.report.schema import Report
+from srdscan.report.told import heard, title, told
 from srdscan.text.hidden import shorten, visible
 
 __all__ = ["to_markdown"]
@@ -35,6 +36,46 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def _left_out(shown: int, total: int, where: str) -> list[str]:
     return [f"Showing {shown:,} of {total:,}; all are in {where}.", ""] if shown < total else []
+
+
+def _findings(report: Report, most: int) -> list[str]:
+    """Every result, ignored ones too: which rule, what it counts for, and what was found."""
+    if not report.results:
+        return []
+    ignored = [result for result in report.results if result.state == "ignored"]
+    results = [*heard(report), *ignored]
+    rows = [
+        (
+            _cell(title(result)),
+            result.severity,
+            f"**{result.state}**" if result.decides else result.state,
+            f"{result.samples:,}",
+            _cell(told(result)),
+        )
+        for result in results[:most]
+    ]
+    head = ("rule", "severity", "", "samples", "what")
+    lines = ["### Findings", "", *_table(head, rows), *_left_out(len(rows), len(results), "report.json")]
+    if report.gate.ignored:
+        lines += [f"Ignored rules: {', '.join(report.gate.ignored)}.", ""]
+    return lines
+
+
+def _baseline(report: Report, most: int) -> list[str]:
+    known = report.baseline
+    if known is None:
+        return []
+    counts = (("new", known.new), ("known", known.known), ("expired", known.expired), ("resolved", len(known.resolved)))
+    lines = [
+        f"Against the baseline {_code(known.file)} on {known.on}: "
+        + ", ".join(f"{number:,} {name}" for name, number in counts)
+        + ".",
+        "",
+    ]
+    if known.resolved and most:
+        gone = ", ".join(f"{code} {_code(about)}" if about else code for code, about in known.resolved[:most])
+        lines += [f"Resolved, and can leave the baseline: {gone}.", ""]
+    return lines
 
 
 def _counts(report: Report) -> list[str]:
@@ -171,6 +212,8 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             *([_cell(report.misfit, 600), ""] if report.misfit else []),
             *_counts(report),
             *_damaged(report, most),
+            *_baseline(report, most),
+            *_findings(report, most),
             *_targets(report, most),
             *_flagged(report, samples, most),
             *_spots(report, most),

@@ -13,6 +13,7 @@ from typing import Final, Literal
 import numpy as np
 
 from srdscan.decide.fit import Fit
+from srdscan.decide.results import Result
 from srdscan.decide.verdicts import SignalSummary
 from srdscan.findings.finding import Finding
 from srdscan.models.loaded import ModelRecord
@@ -24,6 +25,7 @@ __all__ = [
     "SCHEMA",
     "Counts",
     "Gate",
+    "Known",
     "Report",
     "ShardSummary",
     "plain",
@@ -84,12 +86,38 @@ class Gate:
         fdr: False-discovery rate that flagging was held to, in (0, 1).
         threshold: Largest p-value that was flagged; None when nothing was.
         max_unaudited: Share of samples not audited as a whole above which the audit is incomplete.
+        counted: Flagged samples that count: those that a finding accuses which is neither known nor a note; None where
+            all do.
+        ignored: Codes of the rules that were not heard.
     """
 
     fail_on: str
     fdr: float
     threshold: float | None
     max_unaudited: float = 0.01
+    counted: int | None = None
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the baseline says of the findings.
+
+    Attributes:
+        file: The baseline.
+        on: The day that expiry was held against, as 2027-03-01.
+        new: Findings of the data that it does not hold.
+        known: Findings that it accepts.
+        expired: Findings that it accepted up to a day that is over.
+        resolved: What it accepts and is not there any more: code and what it is about.
+    """
+
+    file: str
+    on: str
+    new: int
+    known: int
+    expired: int
+    resolved: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +131,7 @@ class ShardSummary:
         irregular: Of those, how many could not be audited.
         flagged: Of those, how many look poisoned.
         problem: Why the shard counts as damaged; None if it was read to its end.
+        uri: Path or URL, relative where it lies below the working folder, without credentials.
     """
 
     name: str
@@ -111,6 +140,7 @@ class ShardSummary:
     irregular: int
     flagged: int
     problem: str | None = None
+    uri: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,6 +168,9 @@ class Report:
         leftovers: Files among the data that were not taken.
         hidden: Characters in captions that do not show, by kind; they accuse no sample by themselves.
         spots: Pieces of picture that recur in images which have nothing in common; they accuse no sample by themselves.
+        results: Every finding as the gate counts it, with its rule, fingerprint and samples; what the audit could not
+            do comes last.
+        baseline: What became of the findings that were accepted; None without a baseline.
         schema: Name and version of this document.
     """
 
@@ -159,6 +192,8 @@ class Report:
     leftovers: tuple[Leftover, ...] = ()
     hidden: tuple[Finding, ...] = ()
     spots: tuple[Finding, ...] = ()
+    results: tuple[Result, ...] = ()
+    baseline: Known | None = None
     schema: str = SCHEMA
 
     @property
@@ -208,10 +243,31 @@ class Report:
         if self.verdict == "incomplete":
             return f"Not everything could be read{self._unread}. {found} so far."
         if self.verdict == "pass" and counts.flagged:
-            found = f"{found}: within what the gate allows"
+            found = f"{found}: {'within what the gate allows' if self.gate.counted != 0 else self._uncounted}"
+        elif self.verdict == "fail" and self.gate.counted not in (None, counts.flagged):
+            found = f"{found}: {self.gate.counted:,} of them by what is not accepted"
+        found += self._expired
         if self.verdict == "fail" and not counts.flagged:
             found = f"The gate failed. {found}"
         return f"{found}{self._unread and '. Not audited'}{self._unread}."
+
+    @property
+    def expired(self) -> tuple[Result, ...]:
+        """Findings that can fail the gate, and that were accepted up to a day that is over."""
+        return tuple(result for result in self.results if result.state == "expired" and result.decides)
+
+    @property
+    def _uncounted(self) -> str:
+        known = self.baseline is not None and self.baseline.known
+        return "all known, by the baseline" if known else "by notes alone, which fail no gate"
+
+    @property
+    def _expired(self) -> str:
+        if not self.expired:
+            return ""
+        what = ", ".join(f"{result.rule} on {result.expires}" for result in self.expired[:5])
+        number = f"{len(self.expired):,} acceptance{'' if len(self.expired) == 1 else 's'}"
+        return f"; {number} expired ({what}): look again, then renew with `srdscan baseline`, or mend the data"
 
     @property
     def _limited(self) -> str:

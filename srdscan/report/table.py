@@ -24,12 +24,14 @@ def write_samples(
     records: Sequence[UnitRecord],
     verdicts: Verdicts,
     repairs: Mapping[int, Repair] | None = None,
+    rules: Mapping[int, Sequence[str]] | None = None,
 ) -> dict[int, dict[str, Any]]:
     """Writes the table.
 
     Args:
         records: the shards that have scores, in the order of `scores.files`.
         repairs: what became of flagged samples, by row.
+        rules: codes of what accuses flagged pairs, by row.
 
     Returns:
         Row -> shard, place, texts, p_value, q_value and reasons of each flagged pair.
@@ -39,6 +41,7 @@ def write_samples(
         [("shard", TEXT), ("key", TEXT), ("image_index", pa.int32()), ("image", TEXT), ("caption_index", pa.int32())]
         + [(name, TEXT) for name in ("place", "question", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
+        + [("rules", pa.list_(TEXT)), ("image_sha256", TEXT)]
         + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
         + [(f"p.{name}", pa.float64()) for name in signals]
@@ -48,15 +51,21 @@ def write_samples(
     with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         start = 0
         for file, record in zip(scores.files, records, strict=True):
-            wanted = [n for n in (*PLACES, "caption", "output", "reference") if n in pq.read_schema(file).names]
+            wanted = [
+                n
+                for n in (*PLACES, "caption", "output", "reference", "image_sha256")
+                if n in pq.read_schema(file).names
+            ]
             text = pq.read_table(file, columns=wanted).to_pydict()
             rows = range(start, start + record.rows)
             text.setdefault("output", [None] * record.rows)
+            text.setdefault("image_sha256", [None] * record.rows)
             columns: dict[str, Any] = {"shard": [record.name] * record.rows, **text}
             columns["flagged"] = verdicts.flagged[start : rows.stop]
             columns["p_value"] = verdicts.p_values[start : rows.stop]
             columns["q_value"] = verdicts.q_values[start : rows.stop]
             columns["reasons"] = [verdicts.reasons(row) if verdicts.flagged[row] else [] for row in rows]
+            columns["rules"] = [list((rules or {}).get(row, ())) for row in rows]
             repaired = [repairs.get(row) if repairs else None for row in rows]
             columns["fate"] = [item.fate if item else "kept" for item in repaired]
             columns["sanitized_caption"] = [item.caption if item else None for item in repaired]

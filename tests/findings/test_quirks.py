@@ -30,7 +30,9 @@ def evidence(attention: np.ndarray, untaught: bool = True) -> dict[str, Evidence
     finding = Finding("hello kitty", "output", len(SAID), 0, 9.0, "repeated")
     p_values = np.full(COUNT, np.nan)
     p_values[SAID] = 1e-9
-    search = Found(p_values, -p_values, findings=(finding,), untaught=((finding, SAID),) if untaught else ())
+    search = Found(
+        p_values, -p_values, findings=(finding,), rows=(SAID,), untaught=((finding, SAID),) if untaught else ()
+    )
     single = np.random.default_rng(0).random(COUNT)
     return {
         "targets.output": search,
@@ -45,6 +47,8 @@ def test_what_nothing_made_the_captioner_say_accuses_the_captioner_alone(scores:
     after = settle(before, scores)
     (finding,) = after["targets.output"].findings
     assert not finding.accuses
+    assert finding.rule == "SRD107"
+    assert not len(after["targets.output"].rows[0])
     assert "12 of 300 images" in finding.explanation
     assert np.isnan(after["targets.output"].p_values[SAID]).all()
     assert np.isnan(after["fluency.output"].p_values[SAID]).all()

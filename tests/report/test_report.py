@@ -150,7 +150,14 @@ def test_json_holds_every_field_and_the_flagged_rate() -> None:
     assert document["schema"] == "srdscan-report/2"
     assert set(document) == {field.name for field in dataclasses.fields(schema.Report)}
     assert document["counts"] == dataclasses.asdict(COUNTS) | {"flagged_rate": 14 / 256}
-    assert document["gate"] == {"fail_on": "flagged", "fdr": 0.05, "threshold": 0.0004, "max_unaudited": 0.01}
+    assert document["gate"] == {
+        "fail_on": "flagged",
+        "fdr": 0.05,
+        "threshold": 0.0004,
+        "max_unaudited": 0.01,
+        "counted": None,
+        "ignored": [],
+    }
     assert document["config"] == {"fdr": 0.05, "shards": ["a-{000000..000001}.tar"], "out": "runs/1"}
     assert document["shards"][1]["problem"] is None
     assert document["targets"][0]["term"] == "a banana"

@@ -96,7 +96,7 @@ def planted(world: World, attack: Attack, count: int, seed: int) -> Result:
             )
             images = EditedImages(original, each, {image: item.image for image, item in edited.items()})
             found = tuple(spots.search(each, images, config.seed, lambda count: None))
-        row = _figures(with_spots(verdicts, found, changed, config.fdr), truth)
+        row = _figures(with_spots(verdicts, found, changed, config), truth)
     return row | _spotted(found, edited) if planted_in_images else row
 
 

@@ -1,0 +1,46 @@
+"""`srdscan baseline`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from srdscan.cli.errors import errors
+
+
+def baseline(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished audit (its --out).", show_default=False)],
+    reason: Annotated[str, typer.Option(help="Why these findings are no poison.", show_default=False)],
+    expires: Annotated[
+        str, typer.Option(help="The last day on which they are accepted.", metavar="YYYY-MM-DD", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(help="File to write; what it accepts already stays.", metavar="FILE")] = Path(
+        ".srdscan-baseline.yaml"
+    ),
+    select: Annotated[
+        list[str] | None,
+        typer.Option(help="Only findings of these rules, by code or prefix.", metavar="CODE", show_default=False),
+    ] = None,
+    by: Annotated[str, typer.Option(help="Who accepts them.", show_default=False)] = "",
+) -> None:
+    """Accept what an audit found, with a reason and for a time.
+
+    A finding is accepted for what it says or shows, not for where it stands: it stays accepted when the data set is cut
+    into other shards or renamed. `srdscan audit --baseline FILE` then fails on other findings alone, and on these once
+    their last day is over. Entries of the file whose day is over are renewed if the audit found them again.
+
+        srdscan audit shards/ --out runs/7
+        srdscan baseline runs/7 --select SRD101 --reason "licence footer of source X" --expires 2027-03-01
+        srdscan audit shards/ --out runs/8 --baseline .srdscan-baseline.yaml
+
+    An audit that is incomplete or inconclusive has nothing that could be accepted.
+    """
+    with errors():
+        from srdscan.decide.accept import accept
+        from srdscan.decide.baseline import as_day
+
+        done = accept(run, reason, as_day(expires, "--expires"), out, tuple(select or ()), by)
+        typer.echo(
+            f"{out}: {done.added:,} accepted, {done.renewed:,} renewed, {done.kept:,} kept as they were"
+            + (f"; {done.unseen:,} of these this audit did not find" if done.unseen else "")
+        )
