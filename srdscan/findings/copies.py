@@ -55,10 +55,12 @@ class Spot:
     Attributes:
         images: (K,) rows of `Scores.by_image`.
         boxes: (K, 4) left, top, right, bottom of it in each image, in pixels.
+        whole: whether it is a pattern over the whole image.
     """
 
     images: Indices
     boxes: npt.NDArray[np.int64]
+    whole: bool = False
 
 
 class _Alike:

@@ -1,7 +1,7 @@
 """Spots: the same piece of picture in images that have nothing in common. A patch, a sticker, a logo, a watermark.
 
-Found in the images alone, whatever the captions say, between the passes: some of the images are read once more, and
-`copies` tells which pieces they share.
+Found in the images alone, whatever the captions say, between the passes: some of the images are read once more,
+`copies` tells which pieces they share, and `patterns` which faint pictures are mixed into whole images.
 
 Watermarks and frames are real, so a spot is a finding that accuses nobody by itself. It accuses all of its samples when
 most of them are flagged by what else was found.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +19,16 @@ from scipy import stats
 
 from srdscan.findings.copies import Floats, Indices, Spot, changed, spots_among
 from srdscan.findings.finding import Finding
+from srdscan.findings.patterns import find_patterns
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
-from srdscan.signals.agreement import IMAGE
+from srdscan.measure.spectra import spectrum
+from srdscan.signals.agreement import CAPTION, IMAGE
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain
 
 NAME = "spots"
-DESCRIPTION = "the same piece of picture in images that have nothing in common"
+DESCRIPTION = "the same piece of picture, or pattern over all of it, in images that have nothing in common"
 
 MOST_IMAGES = 2000
 """Images that are looked through, drawn at random..."""
@@ -51,16 +54,25 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
     rows: list[int] = []
     raw: list[Keypoints] = []
     changes: list[Floats] = []
+    spectra: list[Floats] = []
+    sizes: list[tuple[int, int]] = []
     with ThreadPoolExecutor(max_workers=2) as pool:
         for batch, images in source.images(chosen):
             pixels = [np.asarray(image.convert("RGB")) for image in images]
             raw += pool.map(find_keypoints, pixels)
             changes += pool.map(changed, pixels[:1])
+            spectra += (item.astype(np.float16) for item in pool.map(spectrum, images))
+            sizes += [image.size for image in images]
             rows += batch
             advance(len(batch))
     vectors = np.concatenate(list(scores.vectors(IMAGE))).astype(np.float32)[rows]
+    if not rows:
+        return []
     found = spots_among(raw, np.concatenate(changes), vectors, seed) if changes else []
-    return [Spot(np.array(rows)[spot.images], spot.boxes) for spot in found]
+    captions = np.concatenate(list(scores.vectors(CAPTION)))[rows]
+    for group in find_patterns(np.stack(spectra), captions):
+        found.append(Spot(group, np.array([(0, 0, *sizes[place]) for place in group]), whole=True))
+    return [replace(spot, images=np.array(rows)[spot.images]) for spot in found]
 
 
 def sample(scores: Scores, seed: int) -> Indices:
@@ -106,7 +118,7 @@ def judge(spots: Sequence[Spot], scores: Scores, flagged: npt.NDArray[np.bool_])
         return Evidence(p_values, values, note, abstained=True)
 
     def reason(row: int) -> str:
-        return "the image holds a piece of picture that other flagged images hold" if held[row] else ""
+        return "the image holds a piece of picture, or a pattern, that other flagged images hold" if held[row] else ""
 
     return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason)
 
@@ -118,18 +130,22 @@ def spot_findings(spots: Sequence[Spot], images: int) -> list[Finding]:
         images: how many were looked through.
     """
     return [
-        Finding(
-            f"spot {number}",
-            "image",
-            len(spot.images),
-            0,
-            0.0,
-            f"the same piece of picture, about {_width(spot)} pixels wide, in {len(spot.images)} of {images} images "
-            "that have nothing else in common: a watermark, a logo, or a trigger",
-            rule="SRD201",
-        )
+        Finding(f"spot {number}", "image", len(spot.images), 0, 0.0, _what(spot, images), rule="SRD201")
         for number, spot in enumerate(spots, 1)
     ]
+
+
+def _what(spot: Spot, images: int) -> str:
+    where = f"{len(spot.images)} of {images} images"
+    if spot.whole:
+        return (
+            f"the same faint pattern, mixed into the whole of {where} that have nothing else in common: a watermark, "
+            "a scanner's mark, or a trigger"
+        )
+    return (
+        f"the same piece of picture, about {_width(spot)} pixels wide, in {where} that have nothing else in common: a "
+        "watermark, a logo, or a trigger"
+    )
 
 
 def _width(spot: Spot) -> int:
