@@ -20,8 +20,8 @@ from srdscan.lab.victims import Attack
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Places:
     folder = tmp_path_factory.mktemp("run")
-    scenes.write_shards(folder / "calm", 80, 40, 73)
-    scenes.write_shards(folder / "few", 16, 16, 74)
+    scenes.write_shards(folder / "calm", 120, 60, 73)
+    scenes.write_shards(folder / "few", 24, 24, 74)
     return Places(str(folder / "calm"), str(folder / "few"), folder / "work")
 
 
@@ -36,7 +36,7 @@ def test_defences_of_the_embedded_captioner_stand_side_by_side(small: Places, tm
     none, ours, dropped = (table[name] for name in ("none", "srdscan", "drop everything flagged"))
     assert float(none["ASR"]) > 0.9 > 0.1 > float(ours["ASR"])
     assert float(ours["CIDEr triggered"]) > float(none["CIDEr triggered"]) > float(dropped["CIDEr triggered"])
-    assert [row["images"] for row in table.values()] == [*["16"] * (len(table) - 2), "2", "2"]
+    assert [row["images"] for row in table.values()] == [*["24"] * (len(table) - 2), "2", "2"]
     (fates,) = json.loads((tmp_path / "s-fates.json").read_text())
     shares = [float(fates[name]) for name in ("own caption, trimmed", "the captioner's own", "reference captions")]
     assert sum(shares) == pytest.approx(float(fates["flagged"]), abs=0.002)
