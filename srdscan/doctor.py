@@ -29,6 +29,7 @@ OPTIONAL = {
     "peft": "fine-tuning captioners of other families",
     "gguf": "language models in GGUF form",
     "accelerate": "the same",
+    "sentencepiece": "matchers of the first SigLIP family",
 }
 SPEED_SECONDS = 10.0
 BATCH = 64
