@@ -333,6 +333,8 @@ def _result(
     message = f"{quoted}: {finding.explanation}" if named else finding.explanation
     if RULES[finding.rule].by_sample and len(rows) < len(accusation.rows):
         message = f"{samples} of these samples: {message}"
+    elif entry is not None and 0 < entry.samples < samples:
+        message = f"{message}; {samples} samples, {entry.samples} when it was accepted"
     return Result(
         rule=finding.rule,
         severity=severity,

@@ -122,6 +122,15 @@ def test_samples_that_only_a_known_finding_accuses_are_known(tmp_path: Path) -> 
     assert results.results[0].reason == "looked at" and results.results[0].expires == "2027-01-01"
 
 
+def test_a_known_finding_that_has_grown_says_so(tmp_path: Path) -> None:
+    first, _ = judged(tmp_path)
+    for samples, grown in ((2, True), (6, False), (0, False)):
+        entry = Accepted("SRD101", first.results[0].fingerprint, "looked at", DAY, samples=samples)
+        results, _ = judged(tmp_path, baseline=Baseline((entry,), DAY))
+        assert results.results[0].state == "known"
+        assert results.results[0].message.endswith("; 6 samples, 2 when it was accepted") is grown
+
+
 def test_an_acceptance_holds_up_to_its_last_day(tmp_path: Path) -> None:
     first, _ = judged(tmp_path)
     for expires, state in ((DAY, "known"), (DAY - datetime.timedelta(days=1), "expired")):
