@@ -235,14 +235,25 @@ def test_captions_of_other_images_are_one_finding(tmp_path: Path) -> None:
 def test_a_piece_of_picture_accuses_only_where_its_evidence_does(tmp_path: Path) -> None:
     order = tuple(range(COUNT))
     spot = Finding("spot 1", "image", 5, 0, 0.0, "the same piece of picture", rule="SRD201")
-    images = np.arange(5)
+    images = np.arange(8)
     evidence: dict[str, Evidence] = {"targets.caption": found(BANANA, order, said("banana", "SRD101"))}
     results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
     assert [(r.rule, r.decides, r.samples) for r in results.results] == [("SRD101", True, 6), ("SRD201", False, 5)]
     evidence["spots"] = found(images.tolist(), order, spot)
     evidence["spots"] = Evidence(evidence["spots"].p_values, evidence["spots"].values, weight=WHOLE_DATASET)
     results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
-    assert [(r.rule, r.decides) for r in results.results] == [("SRD101", True), ("SRD201", True)]
+    assert [(r.rule, r.decides, r.samples) for r in results.results] == [("SRD101", True, 6), ("SRD201", True, 8)]
+    assert results.counted == 8
+    known, _ = judged(
+        tmp_path,
+        evidence=dict(evidence),
+        elsewhere=Elsewhere([(spot, images)]),
+        baseline=accepted(results, "SRD101"),
+    )
+    assert known.counted == 2, "samples 6 and 7, which the piece alone accuses"
+    evidence["targets.caption"] = found(list(range(8)), order, said("banana", "SRD101"))
+    results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
+    assert [(r.rule, r.decides) for r in results.results] == [("SRD101", True), ("SRD201", False)]
 
 
 def test_what_two_searches_find_is_one_result_unless_the_second_accuses_others(tmp_path: Path) -> None:
