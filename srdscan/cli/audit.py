@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -140,10 +141,11 @@ def audit(
 
         with terminal_progress() as progress:
             outcome = run_audit(chosen, progress)
-        with fenced(typer.echo):
+        write = partial(typer.echo, nl=False)
+        with fenced(write):
             print_outcome(outcome)
         if "github" in chosen.reports:
-            publish(outcome.report, chosen.out / "summary.md", os.environ, lambda text: typer.echo(text, nl=False))
+            publish(outcome.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
             typer.echo(f"Uploading --{option_name}: {url}")
     raise typer.Exit(outcome.report.exit_code)

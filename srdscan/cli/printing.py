@@ -29,11 +29,10 @@ def print_outcome(outcome: "Outcome") -> None:
             f"  Baseline {escape(visible(known.file))}: {known.new:,} new, {known.known:,} known, "
             f"{known.expired:,} expired, {len(known.resolved):,} resolved"
         )
-    for expired in report.expired[:5]:
-        console.print(
-            f"  [red]expired[/] {expired.rule} {escape(visible(expired.term))} was accepted until {expired.expires}: "
-            f"{escape(visible(expired.reason))}"
-        )
+    for result in report.expired[:5]:
+        about = escape(visible(result.term or result.message[:60]))
+        reason = escape(visible(result.reason))
+        console.print(f"  [red]expired[/] {result.rule} {about} was accepted until {result.expires}: {reason}")
     if report.gate.ignored:
         console.print(f"  [yellow]ignored[/] {', '.join(report.gate.ignored)}")
     if report.misfit:

@@ -21,7 +21,8 @@ from srdscan.rules import RULES, Severity, severities
 
 MOST_LOCATIONS = 100
 OF_OTHER_IMAGES, ODD, PATCH = "SRD203", "SRD301", "SRD302"
-OF_IMAGES = ("SRD201", "SRD202")
+PIECE = "SRD201"
+OF_IMAGES = (PIECE, "SRD202")
 """Rules whose findings are pictures: the words that a picture's captions share, and its number, may change."""
 
 Indices = npt.NDArray[np.int64]
@@ -54,7 +55,8 @@ class Result:
         fingerprint: what it is, the same wherever it stands; hex sha256.
         message: what was found, in one sentence. It may quote captions.
         samples: samples that it accuses.
-        decides: whether it can fail the gate: it accuses samples, is neither known nor ignored, and no note.
+        decides: whether it can fail the gate: it accuses samples, a piece of picture such as nothing else does, and is
+            neither known nor ignored nor a note.
         term: the word or phrase that it is about, if it is about one.
         locations: some or all of the samples.
         reason: why it was accepted.
@@ -154,14 +156,18 @@ def find_results(
     found: set[tuple[str, str]] = set()
     counted: set[int] = set()
     rules: dict[int, list[str]] = {}
+    by_others = [accusation.rows for accusation in heard if accusation.finding.rule != PIECE]
+    otherwise = np.concatenate([np.zeros(0, np.int64), *by_others])
     for accusation in heard:
         code = accusation.finding.rule
         for row in accusation.rows.tolist():
             rules.setdefault(row, []).append(code)
         for state, fingerprint, entry, rows in _states(accusation, look_up, baseline, found):
-            decides = state in ("new", "expired") and levels[code] != "note" and len(rows) > 0
+            # a piece of picture accuses on the strength of what else is found: of those it adds nothing but its own
+            own = np.setdiff1d(rows, otherwise) if code == PIECE else rows
+            decides = state in ("new", "expired") and levels[code] != "note" and len(own) > 0
             if decides:
-                counted.update(verdicts.sample_of[rows].tolist())
+                counted.update(verdicts.sample_of[own].tolist())
             results.append(_result(accusation, rows, state, fingerprint, decides, levels[code], look_up, entry))
     for accusation in unheard:
         fingerprint = look_up.fingerprint(accusation)
@@ -333,6 +339,8 @@ def _result(
     message = f"{quoted}: {finding.explanation}" if named else finding.explanation
     if RULES[finding.rule].by_sample and len(rows) < len(accusation.rows):
         message = f"{samples} of these samples: {message}"
+    elif entry is not None and 0 < entry.samples < samples:
+        message = f"{message}; {samples} samples, {entry.samples} when it was accepted"
     return Result(
         rule=finding.rule,
         severity=severity,

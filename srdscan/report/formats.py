@@ -21,7 +21,13 @@ FORMS: Final[Mapping[str, tuple[str, Callable[[Report], str]]]] = {
 
 
 def write_reports(folder: Path, names: Iterable[str], report: Report) -> None:
-    """Writes the report in further forms; the same report, the same bytes."""
-    for name in names:
-        file, write = FORMS[name]
-        replace_text(folder / file, write(report))
+    """Writes the report in some further forms, and takes away what an earlier run left of the others.
+
+    The same report gives the same bytes.
+    """
+    wanted = set(names)
+    for name, (file, write) in FORMS.items():
+        if name in wanted:
+            replace_text(folder / file, write(report))
+        else:
+            (folder / file).unlink(missing_ok=True)

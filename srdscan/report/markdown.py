@@ -50,7 +50,7 @@ def _findings(report: Report, most: int) -> list[str]:
             result.severity,
             f"**{result.state}**" if result.decides else result.state,
             f"{result.samples:,}",
-            _cell(told(result)),
+            _cell(told(result), 400),
         )
         for result in results[:most]
     ]

@@ -230,6 +230,8 @@ class Report:
             samples, look = "sample" if counts.audited == 1 else "samples", "looks" if counts.flagged == 1 else "look"
             found = f"{counts.flagged:,} of {counts.audited:,} {samples} {look} poisoned"
         found += self._limited
+        if self.verdict in ("pass", "fail"):
+            found += self._counted
         if self.spots:
             most = max(spot.samples for spot in self.spots)
             found += f"; the same piece of picture is in {most:,} images that have nothing in common"
@@ -242,11 +244,6 @@ class Report:
             return f"The models do not fit these data, so nothing can be said of {counts.audited:,} samples."
         if self.verdict == "incomplete":
             return f"Not everything could be read{self._unread}. {found} so far."
-        if self.verdict == "pass" and counts.flagged:
-            found = f"{found}: {'within what the gate allows' if self.gate.counted != 0 else self._uncounted}"
-        elif self.verdict == "fail" and self.gate.counted not in (None, counts.flagged):
-            found = f"{found}: {self.gate.counted:,} of them by what is not accepted"
-        found += self._expired
         if self.verdict == "fail" and not counts.flagged:
             found = f"The gate failed. {found}"
         return f"{found}{self._unread and '. Not audited'}{self._unread}."
@@ -257,9 +254,21 @@ class Report:
         return tuple(result for result in self.results if result.state == "expired" and result.decides)
 
     @property
-    def _uncounted(self) -> str:
+    def _counted(self) -> str:
+        """Why flagged samples do not fail the gate, or which of them do, and what has expired."""
+        flagged, counted = self.counts.flagged, self.gate.counted
+        if not flagged or (self.verdict == "fail" and counted in (None, flagged)):
+            return self._expired
         known = self.baseline is not None and self.baseline.known
-        return "all known, by the baseline" if known else "by notes alone, which fail no gate"
+        if self.verdict == "fail":
+            said = (
+                f"{counted:,} of them by what the baseline does not accept" if known else f"{counted:,} of them count"
+            )
+        elif counted != 0:
+            said = "within what the gate allows"
+        else:
+            said = "all known, by the baseline" if known else "all by notes, which fail no gate"
+        return f": {said}{self._expired}"
 
     @property
     def _expired(self) -> str:

@@ -122,6 +122,15 @@ def test_samples_that_only_a_known_finding_accuses_are_known(tmp_path: Path) -> 
     assert results.results[0].reason == "looked at" and results.results[0].expires == "2027-01-01"
 
 
+def test_a_known_finding_that_has_grown_says_so(tmp_path: Path) -> None:
+    first, _ = judged(tmp_path)
+    for samples, grown in ((2, True), (6, False), (0, False)):
+        entry = Accepted("SRD101", first.results[0].fingerprint, "looked at", DAY, samples=samples)
+        results, _ = judged(tmp_path, baseline=Baseline((entry,), DAY))
+        assert results.results[0].state == "known"
+        assert results.results[0].message.endswith("; 6 samples, 2 when it was accepted") is grown
+
+
 def test_an_acceptance_holds_up_to_its_last_day(tmp_path: Path) -> None:
     first, _ = judged(tmp_path)
     for expires, state in ((DAY, "known"), (DAY - datetime.timedelta(days=1), "expired")):
@@ -226,14 +235,25 @@ def test_captions_of_other_images_are_one_finding(tmp_path: Path) -> None:
 def test_a_piece_of_picture_accuses_only_where_its_evidence_does(tmp_path: Path) -> None:
     order = tuple(range(COUNT))
     spot = Finding("spot 1", "image", 5, 0, 0.0, "the same piece of picture", rule="SRD201")
-    images = np.arange(5)
+    images = np.arange(8)
     evidence: dict[str, Evidence] = {"targets.caption": found(BANANA, order, said("banana", "SRD101"))}
     results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
     assert [(r.rule, r.decides, r.samples) for r in results.results] == [("SRD101", True, 6), ("SRD201", False, 5)]
     evidence["spots"] = found(images.tolist(), order, spot)
     evidence["spots"] = Evidence(evidence["spots"].p_values, evidence["spots"].values, weight=WHOLE_DATASET)
     results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
-    assert [(r.rule, r.decides) for r in results.results] == [("SRD101", True), ("SRD201", True)]
+    assert [(r.rule, r.decides, r.samples) for r in results.results] == [("SRD101", True, 6), ("SRD201", True, 8)]
+    assert results.counted == 8
+    known, _ = judged(
+        tmp_path,
+        evidence=dict(evidence),
+        elsewhere=Elsewhere([(spot, images)]),
+        baseline=accepted(results, "SRD101"),
+    )
+    assert known.counted == 2, "samples 6 and 7, which the piece alone accuses"
+    evidence["targets.caption"] = found(list(range(8)), order, said("banana", "SRD101"))
+    results, _ = judged(tmp_path, evidence=dict(evidence), elsewhere=Elsewhere([(spot, images)]))
+    assert [(r.rule, r.decides) for r in results.results] == [("SRD101", True), ("SRD201", False)]
 
 
 def test_what_two_searches_find_is_one_result_unless_the_second_accuses_others(tmp_path: Path) -> None:

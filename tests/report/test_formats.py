@@ -111,6 +111,8 @@ def test_the_forms_are_those_that_the_option_takes(tmp_path: Path) -> None:
     before = {name: (tmp_path / name).read_bytes() for name in names}
     write_reports(tmp_path, FORMS, report(result()))
     assert {name: (tmp_path / name).read_bytes() for name in names} == before
+    write_reports(tmp_path, ["junit"], report(result()))
+    assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"], "nothing of an earlier run is left"
 
 
 def test_sarif_holds_a_result_a_finding() -> None:
