@@ -22,7 +22,7 @@ from srdscan.policy.dqn import DoubleDQN, RepairPolicy
 from srdscan.policy.env import RepairEnv
 from srdscan.policy.episodes import STEPS, Case, Observer, Reward
 from srdscan.policy.fidelity import FidelityModel
-from srdscan.policy.recorder import Recorder, draw_learning_curve
+from srdscan.policy.recorder import Recorder, check_resumable, draw_learning_curve
 from srdscan.policy.store import Policy, save_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.repair.acceptance import acceptance_bar
@@ -56,15 +56,17 @@ def train(config: TrainConfig, progress: Progress | None = None) -> Trained:
         ModelError: a model cannot be loaded.
     """
     progress = progress or Quiet()
+    identity = {k: v for k, v in asdict(config).items() if k not in ("out", "resume", "steps", "device")}
+    check_resumable(config, _jsonable(identity))
     progress.stage("loading models", None)
     models = open_models(config.audit)
     examined = examine(config.audit, models, progress)
     cases, suspicious, observer, bar = gather(config, models, examined, progress)
     env = RepairEnv(cases, observer, config.lanes, reward=_reward(config), seed=config.seed)
     model = learner(env, config, {"hidden": config.hide})
-    identity = {k: v for k, v in asdict(config).items() if k not in ("out", "resume", "steps", "device")}
     recorder = Recorder(config, bar, progress, _jsonable(identity))
-    recorder.restore(model, config.resume)
+    if config.resume:
+        recorder.restore(model)
     progress.stage("learning", config.steps)
     progress.advance(model.num_timesteps)
     if model.num_timesteps < config.steps:

@@ -18,6 +18,7 @@ from srdscan.progress import Progress
 
 REPORT_EVERY = 512
 CHECKPOINT = "checkpoint.pt"
+RECORD = "training.json"
 
 
 class Recorder(BaseCallback):
@@ -82,26 +83,12 @@ class Recorder(BaseCallback):
 
     def _document(self) -> None:
         document = {"config": self.identity, "acceptance_bar": round(self.bar, 4), "history": self.history}
-        replace_text(self.config.out / "training.json", json.dumps(_without_nan(document), indent=1) + "\n")
+        replace_text(self.config.out / RECORD, json.dumps(_without_nan(document), indent=1) + "\n")
 
-    def restore(self, model: DoubleDQN, resume: bool) -> None:
-        """Takes up the last checkpoint; the replay memory is filled anew.
-
-        Raises:
-            ConfigError: there is none, or it is of another training; or there is one and it was not asked for.
-        """
-        path, record = self.config.out / CHECKPOINT, self.config.out / "training.json"
-        if not resume:
-            if path.exists():
-                raise ConfigError(f"--out {self.config.out}: holds a training. Continue it with --resume, or remove it")
-            return
-        if not path.exists() or not record.exists():
-            raise ConfigError(f"--resume: no checkpoint in {self.config.out}; start without --resume")
-        document = json.loads(record.read_text(encoding="utf-8"))
-        if document["config"] != self.identity:
-            changed = sorted(k for k, v in self.identity.items() if document["config"].get(k) != v)
-            raise ConfigError(f"--resume: {self.config.out} was trained with another {', '.join(changed)}")
-        state = torch.load(path, weights_only=True, map_location=model.device)
+    def restore(self, model: DoubleDQN) -> None:
+        """Takes up the last checkpoint, which `check_resumable` has found; the replay memory is filled anew."""
+        document = _document_of(self.config)
+        state = torch.load(self.config.out / CHECKPOINT, weights_only=True, map_location=model.device)
         model.q_net.load_state_dict(state["network"])
         model.q_net_target.load_state_dict(state["target"])
         model.policy.optimizer.load_state_dict(state["optimizer"])
@@ -116,6 +103,31 @@ class Recorder(BaseCallback):
         if self.episodes and model.num_timesteps > self.reported:
             self._report()
         self._save()
+
+
+def check_resumable(config: TrainConfig, identity: Mapping[str, Any]) -> None:
+    """Refuses a folder that a training cannot use, before anything is computed for it.
+
+    Raises:
+        ConfigError: there is no checkpoint to resume, or it is of another training; or there is one and it was not
+            asked for.
+    """
+    path = config.out / CHECKPOINT
+    if not config.resume:
+        if path.exists():
+            raise ConfigError(f"--out {config.out}: holds a training. Continue it with --resume, or remove it")
+        return
+    if not path.exists() or not (config.out / RECORD).exists():
+        raise ConfigError(f"--resume: no checkpoint in {config.out}; start without --resume")
+    before = _document_of(config)["config"]
+    if before != identity:
+        changed = sorted(k for k, v in identity.items() if before.get(k) != v)
+        raise ConfigError(f"--resume: {config.out} was trained with another {', '.join(changed)}")
+
+
+def _document_of(config: TrainConfig) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((config.out / RECORD).read_text(encoding="utf-8"))
+    return document
 
 
 def draw_learning_curve(history: list[dict[str, float]], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +35,20 @@ def samples(folder: Path) -> dict[str, Sample]:
     return {s.key: s for path in sorted(folder.glob("*.tar")) for s in read_shard(str(path)) if isinstance(s, Sample)}
 
 
-def test_only_images_of_the_destination_change_and_little(clean: Path, tmp_path: Path) -> None:
-    truth = plant([str(clean)], tmp_path / "out", "shadowcast", "concept", 0.05, 3, CONCEPTS)
-    assert truth == Truth.read(tmp_path / "out" / "truth.json")
+@pytest.fixture(scope="module")
+def planted(clean: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("planted")
+    truth = plant([str(clean)], out, "shadowcast", "concept", 0.05, 3, CONCEPTS)
+    assert truth == Truth.read(out / "truth.json")
+    return out
+
+
+def test_only_images_of_the_destination_change_and_little(clean: Path, planted: Path) -> None:
+    truth = Truth.read(planted / "truth.json")
     assert (len(truth.poisoned), truth.target) == (3, CONCEPTS)
     assert truth.psnr is not None
     assert 30 < truth.psnr < 45
-    before, after = samples(clean), samples(tmp_path / "out")
+    before, after = samples(clean), samples(planted)
     chosen = {key for _, key in truth.poisoned}
     for key, sample in before.items():
         assert after[key].captions[0].text == sample.captions[0].text
@@ -51,17 +57,13 @@ def test_only_images_of_the_destination_change_and_little(clean: Path, tmp_path:
             said = words(sample.captions[0].text)
             assert "boat" in said
             assert "star" not in said
-    again = plant([str(clean)], tmp_path / "again", "shadowcast", "concept", 0.05, 3, CONCEPTS)
-    assert again == truth
-    for path in sorted((tmp_path / "out").glob("*.tar")):
-        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
 
 
 def test_the_encoder_takes_the_images_for_the_guide() -> None:
     attack = Shadowcast(ConceptSubstitution(CONCEPTS))
-    drawn = [scenes.make(5, index) for index in range(7)]
-    images = [np.asarray(image.resize((200, 160))) for image, _ in drawn[:6]]
-    guide = drawn[6][0]
+    drawn = [scenes.make(5, index) for index in range(4)]
+    images = [np.asarray(image.resize((200, 160))) for image, _ in drawn[:3]]
+    guide = drawn[3][0]
     poisoned = attack.apply(images, [guide], np.random.default_rng(0))
     prepare: Preprocessor = attack.model.preprocess
 
@@ -91,11 +93,13 @@ def test_its_victims_are_shown_pictures_as_they_are(clean: Path, tmp_path: Path)
         assert (tmp_path / "shown" / path.name).read_bytes() == path.read_bytes()
 
 
-def test_the_command_plants_and_lists_it(clean: Path, tmp_path: Path) -> None:
+def test_the_command_lists_it_and_plants_the_same_again(clean: Path, planted: Path, tmp_path: Path) -> None:
     run = CliRunner()
     assert "2402.06659" in run.invoke(app, ["poison", "--list"]).output
-    options = ["--trigger", "shadowcast", "--target", "concept", "--text", CONCEPTS, "--rate", "0.05"]
+    options = ["--trigger", "shadowcast", "--target", "concept", "--text", CONCEPTS, "--rate", "0.05", "--seed", "3"]
     done = run.invoke(app, ["poison", str(clean), "--out", str(tmp_path / "o"), *options])
     assert done.exit_code == 0, done.output
     assert "3 samples poisoned" in done.output
-    assert len(json.loads((tmp_path / "o" / "truth.json").read_text())["poisoned"]) == 3
+    assert Truth.read(tmp_path / "o" / "truth.json") == Truth.read(planted / "truth.json")
+    for path in planted.glob("*.tar"):
+        assert path.read_bytes() == (tmp_path / "o" / path.name).read_bytes()

@@ -46,15 +46,15 @@ def test_a_matcher_that_hardly_knows_them_is_allowed_its_errors() -> None:
 
 @pytest.fixture(scope="module")
 def swapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """160 drawn scenes, 24 of which have the caption of the next."""
+    """100 drawn scenes, 15 of which have the caption of the next."""
     folder = tmp_path_factory.mktemp("swapped")
-    scenes.write_shards(folder / "clean", 160, 160, seed=31)
+    scenes.write_shards(folder / "clean", 100, 100, seed=31)
     (path,) = (folder / "clean").glob("*.tar")
     before = [item for item in read_shard(str(path)) if isinstance(item, Sample)]
     texts = [sample.captions[0].text for sample in before]
     said = {}
-    for place in range(24):
-        text = texts[(place + 1) % 24].encode()
+    for place in range(15):
+        text = texts[(place + 1) % 15].encode()
         said[place] = {".txt": text, ".json": b'{"caption": "' + text + b'"}'}
     (folder / "poisoned").mkdir()
     rewrite_shard(str(path), folder / "poisoned" / "a.tar", dict(said))
@@ -68,8 +68,8 @@ def test_swapped_captions_of_drawn_scenes_are_found(swapped: Path, tmp_path: Pat
     assert clean.verdicts.flagged_samples == 0
     values = poisoned.verdicts.evidence["agreement"].values
     assert np.isfinite(values).all()
-    lowest = np.argsort(-values)[:24]
-    assert sum(place < 24 for place in lowest) >= 16  # ranked by how badly they fit
+    lowest = np.argsort(-values)[:15]
+    assert sum(place < 15 for place in lowest) >= 10  # ranked by how badly they fit
     scores = load_scores(tmp_path / "clean")
     assert agreement_of(scores) is agreement_of(scores)  # fitted once for all who ask
 
