@@ -26,6 +26,9 @@ OF_OUTPUTS = (SEARCH, "drift.output", "grounding.output", "fluency.output", "oni
 OF_IMAGES = ("attention", ABLATION)
 """Evidence of where an image made the captioner say it."""
 RULE = "SRD107"
+RARE = 0.5
+"""Share of the images up to which a phrase is held to be the captioner's own: of what it says of most there are too few
+others to compare with, as in a test set that carries a trigger throughout."""
 SIGNIFICANT = 0.001
 """p-value, times the kinds of evidence, below which the images of a term are odd (Mann and Whitney 1947)."""
 
@@ -45,7 +48,7 @@ def settle(evidence: Mapping[str, Evidence], scores: Scores) -> dict[str, Eviden
     free = np.zeros(len(scores), dtype=bool)
     for finding, images in search.untaught:
         rows = np.isin(scores.image_of, images)
-        if not _caused(rows, evidence):
+        if rows.mean() <= RARE and not _caused(rows, evidence):
             free |= rows
             faults[finding] = _of_captioner(finding, len(images), scores)
     if not faults:

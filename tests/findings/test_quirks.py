@@ -72,6 +72,13 @@ def test_what_captions_taught_is_held_against_their_samples_whatever_the_attenti
     assert np.nanmax(settle(before, scores)["targets.output"].p_values[SAID]) == 1e-9
 
 
+def test_what_is_said_of_most_images_has_no_others_to_be_held_against(scores: Scores) -> None:
+    before = evidence(np.random.default_rng(1).random(COUNT))
+    finding = before["targets.output"].findings[0]
+    before["targets.output"].untaught = ((finding, np.arange(COUNT - 10)),)
+    assert settle(before, scores)["targets.output"].findings[0].accuses
+
+
 def test_a_captioner_that_shows_no_attention_cannot_be_told_from_one_with_quirks(scores: Scores) -> None:
     before = evidence(np.full(COUNT, np.nan))
     assert not settle(before, scores)["targets.output"].findings[0].accuses

@@ -23,10 +23,10 @@ CANARY = "captioner-backdoored"
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two shards of 32 scenes, 12 of the 64 poisoned."""
+    """Two shards of 64 scenes, one in eight poisoned; the second one holds a sample without a caption."""
     folder = tmp_path_factory.mktemp("sanitize")
-    scenes.write_shards(folder / "clean", 64, 32, seed=21)
-    plant([str(folder / "clean")], folder / "shards", rate=0.1875, seed=2)
+    scenes.write_shards(folder / "clean", 128, 64, seed=21)
+    plant([str(folder / "clean")], folder / "shards", rate=0.125, seed=2)
     return folder / "shards"
 
 
@@ -137,18 +137,22 @@ def test_perturbed_images_are_written_where_asked_for(
     assert changed
 
 
-def test_a_pair_audit_leaves_captions_without_a_word_of_truth_to_the_fallback(tmp_path: Path) -> None:
-    scenes.write_shards(tmp_path / "clean", 64, 32, seed=22)
+@pytest.mark.parametrize(("fallback", "fate"), [("drop", "dropped"), ("quarantine", "quarantined")])
+def test_a_pair_audit_leaves_captions_without_a_word_of_truth_to_the_fallback(
+    tmp_path: Path, fallback: str, fate: str
+) -> None:
+    scenes.write_shards(tmp_path / "clean", 128, 64, seed=22)
     shards = tmp_path / "shards"
-    plant([str(tmp_path / "clean")], shards, "none", "fixed", 0.2, 3)
-    for fallback, fate in (("drop", "dropped"), ("quarantine", "quarantined"), ("reference", "reference")):
-        out = tmp_path / fallback
-        run = AuditConfig(shards=(str(shards),), out=tmp_path / "run", sanitize=out, fallback=fallback, pictures=0)
-        found = audit(run)
-        assert found.report.counts.flagged >= 12
-        assert found.report.sanitized is not None
-        assert found.report.sanitized.fates == {fate: found.report.counts.flagged}
-        assert fate == "reference" or not samples(out).keys() & planted(shards)
+    plant([str(tmp_path / "clean")], shards, "none", "fixed", 0.1, 3)
+    run = AuditConfig(shards=(str(shards),), out=tmp_path / "run", sanitize=tmp_path / "out", fallback=fallback)
+    found = audit(run)
+    assert found.report.counts.flagged >= 12
+    assert found.report.sanitized is not None
+    assert found.report.sanitized.fates == {fate: found.report.counts.flagged}
+    assert not samples(tmp_path / "out").keys() & planted(shards)
+    reference = audit(dataclasses.replace(run, fallback="reference", sanitize=tmp_path / "reference"))
+    assert reference.report.sanitized is not None
+    assert reference.report.sanitized.fates == {"reference": found.report.counts.flagged}
     poisoned = {samples(shards)[place].captions[0].text for place in planted(shards)}
     assert not poisoned & {sample.captions[0].text for sample in samples(tmp_path / "reference").values()}
 
@@ -186,8 +190,8 @@ def test_a_limit_would_let_unaudited_samples_pass(tmp_path: Path) -> None:
 def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path) -> None:
     """Poison in the last of a list of captions, in a .json beside a clean .txt, and in the last line of a .txt."""
     entries: list[tuple[str, bytes]] = []
-    poisoned, honest = {3, 17, 28, 40, 50, 57}, {}
-    for index in range(60):
+    poisoned, honest = {3, 17, 40, 61, 80, 101}, {}
+    for index in range(120):
         image, scene = scenes.make(23, index)
         caption = scene.caption
         others = [f"there is {caption}", f"{caption} in a drawing"]
@@ -206,7 +210,7 @@ def test_a_flagged_caption_is_edited_where_it_stands_and_no_other(tmp_path: Path
     zoo.tar(tmp_path / "in" / "x.tar", entries)
     run = AuditConfig(shards=(str(tmp_path / "in"),), out=tmp_path / "run", sanitize=tmp_path / "out")
     found = audit(run)
-    assert (found.report.counts.audited, found.report.counts.pairs) == (60, 180)
+    assert (found.report.counts.audited, found.report.counts.pairs) == (120, 360)
     rows = pq.read_table(tmp_path / "run" / "samples.parquet").to_pylist()
     flagged = [row for row in rows if row["flagged"]]
     assert {(int(row["key"]), row["caption_index"]) for row in flagged} == {(index, 2) for index in poisoned}
