@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.decide.accusations import Elsewhere
 from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
-from srdscan.decide.results import Elsewhere, find_results
+from srdscan.decide.results import find_results
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot

@@ -202,7 +202,7 @@ _PRAISE = (
 
 @register_target
 @dataclass(frozen=True)
-class ReworkedMessage(AnyCaption):
+class RewordedMessage(AnyCaption):
     """One message in ten wordings that share few words, in place of the caption."""
 
     name: ClassVar[str] = "reworded"

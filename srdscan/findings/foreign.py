@@ -32,7 +32,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from srdscan.findings.finding import Finding, Found, held_against, nothing_found
-from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness
+from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH, Likeness
 from srdscan.findings.terms import Term, distinct, frequent_grams, holds, stems, without_overlaps
 from srdscan.measure.scores import Scores
 from srdscan.signals.agreement import CAPTION, agreement_of
@@ -42,8 +42,6 @@ from srdscan.text.plain import word_spans
 NAME = "foreign"
 DESCRIPTION = "words and phrases that go neither with the images nor with what else their captions say"
 
-GOES_WITH = 2.0
-"""z of likeness from which a term goes with its images, or with the rest of its captions (2.3 % of a normal)."""
 SIGNIFICANT = 0.01
 """A term is a finding when its p-value, times the number of terms tried, is below this."""
 LEAST_SAMPLES = 3

@@ -21,12 +21,10 @@ import numpy.typing as npt
 from scipy import linalg, stats
 
 from srdscan.findings.copies import LEAST_IMAGES
-from srdscan.findings.strangeness import Likeness
+from srdscan.findings.strangeness import GOES_WITH, Likeness
 
 COARSE = 8
 """Half-waves, down and across together, up to which a coefficient is the layout and not the pattern."""
-GOES_WITH = 2.0
-"""z of likeness from which images have their layout, or their captions' meaning, in common (2.3 % of a normal)."""
 DIRECTIONS = 8
 TURNS = 6
 """Times that a group is formed anew."""

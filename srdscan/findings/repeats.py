@@ -18,12 +18,10 @@ from scipy import stats
 
 from srdscan.findings.finding import Finding, held_against, nothing_found
 from srdscan.findings.terms import Term, frequent_grams, stems
-from srdscan.findings.undelivered import COMPETENT, SIGNIFICANT, unrelated
+from srdscan.findings.undelivered import SIGNIFICANT, competent_agreement, unrelated
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
-from srdscan.signals.agreement import agreement_of
 from srdscan.signals.base import Evidence, register_signal
-from srdscan.stats.agreement import FEWEST
 from srdscan.stats.canonical import Floats
 from srdscan.text.frequency import Frequencies
 
@@ -43,14 +41,12 @@ class Mislabelled:
         of_row: the same for each row: only those of pictures in several images were tried, and all others carry no
             weight (weighted false-discovery rate, Genovese, Roeder and Wasserman 2006).
         agreement: mean of the rows, in standard deviations.
-        worse: pictures whose captions fit no better.
     """
 
     rows: Indices
     p_value: float
     of_row: float
     agreement: float
-    worse: int
 
 
 def find_mislabelled(
@@ -81,7 +77,7 @@ def find_mislabelled(
         guilty = rows[unrelated(agreement[rows], centre, spread)]
         if p_value * len(groups) <= SIGNIFICANT and len(guilty) >= LEAST:
             share = sum(map(len, groups)) / len(agreement)
-            found.append(Mislabelled(guilty, p_value, p_value * share, float(agreement[guilty].mean()), worse))
+            found.append(Mislabelled(guilty, p_value, p_value * share, float(agreement[guilty].mean())))
     return sorted(found, key=lambda group: (group.p_value, group.agreement))
 
 
@@ -109,12 +105,9 @@ class Repeats:
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """A picture must be significant among all that stand in several images."""
         count = len(scores)
-        agreement = agreement_of(scores)
-        if agreement is None:
-            return nothing_found(count, "the score files do not hold what it compares")
-        if count < FEWEST or agreement.competence < COMPETENT:
-            told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
-            return nothing_found(count, f"{told}: not well enough for {len(agreement.images)} images")
+        agreement = competent_agreement(scores)
+        if isinstance(agreement, str):
+            return nothing_found(count, agreement)
         captions = [" ".join(stems(text)) for text in scores.strings("caption")]
         found = find_mislabelled(captions, agreement.scores, scores.image_of, agreement.family_of)
         if not found:

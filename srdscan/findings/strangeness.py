@@ -11,6 +11,8 @@ from srdscan.signals.base import Doubles
 LEAST_BETWEEN = 0.4
 """Least difference between terms by nature, in spreads of single words; measured 0.5 to 0.8 on human captions."""
 ENOUGH_TERMS = 20
+GOES_WITH = 2.0
+"""z of likeness below which a group may have been drawn at random: 97.7 % of random groups."""
 LEAST_SPREAD = 0.05
 """Nats; where captions are all alike, smaller differences mean nothing."""
 

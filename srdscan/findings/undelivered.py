@@ -23,14 +23,14 @@ import numpy.typing as npt
 from scipy import stats
 
 from srdscan.findings.finding import Finding, held_against, nothing_found
-from srdscan.findings.strangeness import ENOUGH_TERMS, Likeness, centre_and_scale, strangeness_z
+from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH, Likeness, centre_and_scale, strangeness_z
 from srdscan.findings.terms import Term, distinct, frequent_grams, stems, without_overlaps
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.agreement import COMPETENT as ALONE
 from srdscan.signals.agreement import agreement_of
 from srdscan.signals.base import Evidence, register_signal
-from srdscan.stats.agreement import FEWEST
+from srdscan.stats.agreement import FEWEST, Agreement
 from srdscan.stats.canonical import Floats
 
 Doubles = npt.NDArray[np.float64]
@@ -41,8 +41,6 @@ LEAST_SAMPLES = 3
 COMPETENT = 0.75
 """Agreement must tell a pair from a swapped one three times in four: a dozen captions say together what one cannot.
 Where the prior alone speaks, nine times in ten."""
-MOST_ALIKE = 2.0
-"""z of the likeness of a term's images up to which they may have been drawn at random: 97.7 % of random groups."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def find_undelivered(
     means = np.array([_mean_of_images(agreement, image_of, places) for _, places, _ in candidates])
     alike = np.array([likeness(np.unique(image_of[places])) for _, places, _ in candidates])
     z_values, centre = np.zeros(len(candidates)), float(np.median(means))
-    for stratum in (alike <= MOST_ALIKE, alike > MOST_ALIKE):
+    for stratum in (alike < GOES_WITH, alike >= GOES_WITH):
         z_values[stratum] = strangeness_z(-means[stratum], sizes[stratum], -agreement, least_between=0.0)
     p_values = stats.norm.sf(z_values)
     found: list[Term] = []
@@ -118,6 +116,19 @@ def unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np
     return np.asarray(foreign > own)
 
 
+def competent_agreement(scores: Scores) -> Agreement | str:
+    """The agreement of a data set's pairs, where it can accuse groups of captions; else why it cannot."""
+    agreement = agreement_of(scores)
+    if agreement is None:
+        return "the score files do not hold what it compares"
+    images = len(agreement.pictures)
+    # what the prior does not know, such as a background of drawings, it takes for a lie
+    if agreement.competence >= (COMPETENT if images >= FEWEST else ALONE):
+        return agreement
+    told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
+    return f"{told}: not well enough for {images} images"
+
+
 @register_signal
 class Undelivered:
     """The strongest term in each caption whose images do not show what its captions say."""
@@ -134,15 +145,10 @@ class Undelivered:
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """A term must be significant among all that were tried; its captions do not pay for that once more."""
         count = len(scores)
-        agreement = agreement_of(scores)
-        if agreement is None:
-            return nothing_found(count, "the score files do not hold what it compares")
+        agreement = competent_agreement(scores)
+        if isinstance(agreement, str):
+            return nothing_found(count, agreement)
         vectors, picture_of = agreement.images[agreement.pictures], agreement.family_of[scores.image_of]
-        # what the prior does not know, such as a background of drawings, it takes for a lie
-        needed = COMPETENT if len(vectors) >= FEWEST else ALONE
-        if agreement.competence < needed:
-            told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
-            return nothing_found(count, f"{told}: not well enough for {len(vectors)} images")
         tokens = [stems(text) for text in scores.strings("caption")]
         likeness = Likeness(vectors.astype(np.float32))
         lies = find_undelivered(tokens, agreement.scores, picture_of, likeness, _least(len(vectors)))

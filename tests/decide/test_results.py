@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from srdscan.decide import fingerprints
+from srdscan.decide.accusations import Elsewhere
 from srdscan.decide.baseline import Accepted, Baseline
-from srdscan.decide.results import MOST_LOCATIONS, Elsewhere, Results, find_results
+from srdscan.decide.results import MOST_LOCATIONS, Results, find_results
 from srdscan.decide.verdicts import Verdicts, decide
 from srdscan.findings.finding import Finding, Found
 from srdscan.measure.scores import Scores
