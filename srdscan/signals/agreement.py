@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from srdscan.measure.batch import Batch
-from srdscan.measure.scores import Column, Scores
+from srdscan.measure.scores import Column, Scores, Stored
 from srdscan.models.matchers.embedded import load_prior
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
@@ -126,14 +126,16 @@ def _fitted(scores: Scores) -> Agreement | None:
     if not len(scores) or not scores.has(IMAGE):
         return None
     first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
-    looks = _gathered(scores, IMAGE)[first]
-    if scores.has(MATCHER_CAPTION):
-        images, texts = _gathered(scores, MATCHER_IMAGE)[first], _gathered(scores, MATCHER_CAPTION)
+    looks = Stored(scores, IMAGE, first)
+    columns = agreement_columns(scores)
+    images, texts = Stored(scores, columns[0], first), Stored(scores, columns[1])
+    if columns[0] != IMAGE:
         return Agreement(images, texts, scores.image_of, one_space=True, looks=looks)
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
     given = (prior.distribution, prior.images) if prior is not None else (None, 0)
-    return Agreement(looks, _gathered(scores, CAPTION), scores.image_of, *given)
+    return Agreement(looks, texts, scores.image_of, *given)
 
 
-def _gathered(scores: Scores, column: str) -> npt.NDArray[Any]:
-    return np.concatenate(list(scores.vectors(column)))
+def agreement_columns(scores: Scores) -> tuple[str, str]:
+    """The columns of images and captions that agreement compares."""
+    return (MATCHER_IMAGE, MATCHER_CAPTION) if scores.has(MATCHER_CAPTION) else (IMAGE, CAPTION)

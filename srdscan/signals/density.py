@@ -16,8 +16,9 @@ VECTOR = "density.vector"
 PROJECTED = 96
 """Numbers kept of the image's features and of the caption's embedding each: distances change by some 7 %."""
 NEIGHBOURS = 16
-EXACT = 100_000
-"""Samples up to which neighbours are sought among all; of more, among this many drawn at random."""
+EXACT = 20_000
+"""Samples up to which neighbours are sought among all; of more, among this many drawn at random: how far apart pairs
+lie is then told by a part of them, on which distances grow by the same factor for all."""
 FEWEST = 50
 LEAST_SCALE = 0.02
 """Differences of an outlier factor's logarithm that mean nothing."""
