@@ -181,11 +181,6 @@ def generate(folder: Path, samples: int, seed: int = 0) -> None:
                     "signal.onion.caption": np.array([values.max() for values in gains], np.float32),
                     "gains.caption": gains,
                 }
-                | (
-                    {"density.vector": random.normal(size=(count, 192)).astype(np.float16)}
-                    if "density" in SIGNALS
-                    else {}
-                )
             ]
         )
         write_table(table, folder / f"{number:06d}.parquet")
