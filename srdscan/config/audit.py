@@ -13,6 +13,7 @@ REPLACE = ("caption", "image+caption", "drop", "drop-caption")
 TXT = ("lines", "whole")
 REPORTS = ("sarif", "junit", "github", "gitlab")
 FALLBACK = ("reference", "drop", "quarantine")
+LIMITS = ("on", "off")
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class AuditConfig:
         calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
         fdr: false-discovery rate that flagging is held to, in (0, 1).
         max_unaudited: share of samples that could not be audited, or not wholly, above which the audit is incomplete.
-        fail_on: `any`, `rate=0.01` (fail above this share of flagged samples) or `never`.
+        fail_on: `any`, `rate=0.01` (fail above this share of flagged samples), `count=5` (above this number), `never`.
         batch_size: images per batch.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         num_beams: beam width; None takes each captioner's own.
@@ -58,6 +59,9 @@ class AuditConfig:
         ignore: rules that are not heard; where both name a rule, the longer code or prefix counts.
         severity: code or prefix -> `error`, `warning` or `note`; a note never fails the gate.
         baseline: file of findings that were accepted; only others fail the gate.
+        limits: `on` plants known poison into the audit's own scores to tell what would have been found, `off` does not.
+        require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
+            demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
         report: further forms of the report: `sarif`, `junit`, `github`, `gitlab`, or `all`.
     """
 
@@ -97,6 +101,8 @@ class AuditConfig:
     severity: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
     report: tuple[str, ...] = ()
+    limits: str = "on"
+    require_detection: int | None = None
 
     @property
     def reading(self) -> ReadOptions:
@@ -134,7 +140,7 @@ class AuditConfig:
             raise ConfigError(
                 "limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out"
             )
-        for name, known in (("replace", REPLACE), ("fallback", FALLBACK), ("txt", TXT)):
+        for name, known in (("replace", REPLACE), ("fallback", FALLBACK), ("txt", TXT), ("limits", LIMITS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
         if self.canary and self.captioner is not None:
@@ -145,7 +151,11 @@ class AuditConfig:
             raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
         if not 0 <= self.max_unaudited <= 1:
             raise ConfigError(f"max_unaudited {self.max_unaudited}: must be a share from 0 to 1, for example 0.01")
-        allowed_share(self.fail_on)
+        if self.require_detection is not None and self.require_detection < 0:
+            raise ConfigError(f"require_detection {self.require_detection}: must not be negative; 0 demands nothing")
+        if self.require_detection and self.limits == "off":
+            raise ConfigError("require_detection and limits: what is required is not measured with limits off")
+        most_flagged(self.fail_on, 1)
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
         for name in self.report:
@@ -153,17 +163,28 @@ class AuditConfig:
                 raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
 
 
-def allowed_share(fail_on: str) -> float | None:
-    """The share of flagged samples up to which the gate passes; None never fails.
+def most_flagged(fail_on: str, samples: int) -> float | None:
+    """The number of flagged samples up to which the gate passes; None never fails.
 
-    >>> allowed_share("any"), allowed_share("rate=0.01"), allowed_share("never")
-    (0.0, 0.01, None)
+    >>> [most_flagged(rule, 600) for rule in ("any", "rate=0.01", "count=3", "never")]
+    [0.0, 6.0, 3.0, None]
+
+    Args:
+        samples: that were audited.
+
+    Raises:
+        ConfigError: it is none of these.
     """
     if fail_on == "never":
         return None
     if fail_on == "any":
         return 0.0
-    match = re.fullmatch(r"rate=(\d*\.?\d+(?:e-?\d+)?)", fail_on)
-    if match and 0 <= float(match.group(1)) <= 1:
+    if match := re.fullmatch(r"rate=(\d*\.?\d+(?:e-?\d+)?)", fail_on):
+        if float(match.group(1)) <= 1:
+            return float(match.group(1)) * samples
+    elif match := re.fullmatch(r"count=(\d+)", fail_on):
         return float(match.group(1))
-    raise ConfigError(f"fail_on {fail_on!r}: must be any, never, or rate=SHARE with a share from 0 to 1 (rate=0.01)")
+    raise ConfigError(
+        f"fail_on {fail_on!r}: must be any, never, count=NUMBER (count=3), or rate=SHARE with a share from 0 to 1 "
+        "(rate=0.01)"
+    )

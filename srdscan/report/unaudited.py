@@ -1,4 +1,4 @@
-"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD907."""
+"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD908."""
 
 from __future__ import annotations
 
@@ -27,7 +27,13 @@ def audit_results(report: Report, max_unaudited: float) -> tuple[Result, ...]:
         places = [(item.shard, item.key) for item in report.irregular_samples]
         found.append(_result("SRD901", message, counts.unaudited, places))
     if report.verdict == "inconclusive":
-        found.append(_result("SRD902", report.misfit or "the models do not fit the data", counts.audited))
+        if report.undetectable:
+            what = " and ".join(item.what for item in report.undetectable)
+            told = report.detection_limits.told
+            message = f"{what} in {report.gate.required:,} samples would not have been found. {told}"
+            found.append(_result("SRD908", message, counts.audited))
+        else:
+            found.append(_result("SRD902", report.misfit or "the models do not fit the data", counts.audited))
     if damaged := [shard for shard in report.shards if shard.problem is not None]:
         message = f"{len(damaged):,} of {counts.shards:,} shards could not be read to the end: {damaged[0].problem}"
         found.append(_result("SRD903", message, 0, [(shard.name, "") for shard in damaged]))

@@ -203,6 +203,13 @@ RULES: Final[Mapping[str, Rule]] = {
             "No sample could be audited.",
             of_audit=True,
         ),
+        Rule(
+            "SRD908",
+            "not-detectable",
+            "error",
+            "The plainest attacks would not have been found in these data, so that finding nothing means little.",
+            of_audit=True,
+        ),
     )
 }
 """Every rule, by code."""
