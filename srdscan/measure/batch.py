@@ -132,8 +132,13 @@ def score_each(
     count = len(encoding)
     if np.array_equal(images, np.arange(count)):
         return captioner.score(encoding, texts)
+    found: list[Floats] = []
+    if hasattr(captioner, "score_of"):
+        for start in range(0, len(texts), SCORED_AT_ONCE):
+            part = slice(start, start + SCORED_AT_ONCE)
+            found += captioner.score_of(encoding, texts[part], images[part].tolist())
+        return found
     if hasattr(encoding, "take"):
-        found: list[Floats] = []
         for start in range(0, len(texts), SCORED_AT_ONCE):
             rows = images[start : start + SCORED_AT_ONCE].tolist()
             found += captioner.score(encoding.take(rows), texts[start : start + SCORED_AT_ONCE])
