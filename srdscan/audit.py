@@ -21,6 +21,7 @@ from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
+from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
@@ -169,6 +170,7 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.prompt,
         config.reference_prompt,
         config.matcher,
+        config.quick,
     )
 
 
@@ -190,7 +192,8 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
 
 
 def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
-    mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
+    mode: Mode = "model" if config.captioner is not None else "pair"
+    mode = "canary" if config.canary else "quick" if config.quick else mode
     allowed = allowed_share(config.fail_on)
     return Settings(
         mode,
@@ -271,12 +274,13 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     calibration = load_scores(config.calibration) if config.calibration else None
     state = RunState(config.out, _identity(config, source, model_records(models)))
     progress.stage("scoring", config.limit)
-    signals = signals_for(models.captioner is not None)
+    signals = signals_for(models.captioner is not None, models.quick)
     limits = Limits(config.batch_size, config.limit, config.max_pixels)
     records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
-    fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
+    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
+    fit = () if models.quick else measure_fit(scores, roles)
     verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
     each = scores.by_image
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
@@ -307,7 +311,9 @@ def judge(
     """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution."""
     progress.stage("deciding", None)
     poor = [item.role for item in fit if not item.reference]
-    evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
+    evidence = (
+        judge_signals(scores, models.captioner is not None, calibration, poor, models.quick) if len(scores) else {}
+    )
     if len(scores):
         evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
@@ -347,6 +353,7 @@ def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ..
         "device": pick_device(config.device),
         "num_beams": config.num_beams,
         "prompt": config.prompt,
+        "quick": config.quick,
         "reference_prompt": config.reference_prompt,
         "limit": config.limit,
         "reading": asdict(config.reading),

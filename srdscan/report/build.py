@@ -94,6 +94,8 @@ def make_report(
     # Where the reference is not heard, inserted words go unseen: what is found counts, "nothing found" is no promise.
     if not incomplete and not all(item.fits and (failed or item.reference) for item in fit):
         verdict = "inconclusive"
+    if verdict == "pass" and settings.mode == "quick":
+        verdict = "inconclusive"
     per_shard, start = [], 0
     for record in records:
         rows = slice(start, start + record.rows)

@@ -203,6 +203,13 @@ RULES: Final[Mapping[str, Rule]] = {
             "No sample could be audited.",
             of_audit=True,
         ),
+        Rule(
+            "SRD908",
+            "quick-look",
+            "error",
+            "The audit was a quick look: no captioner was asked, so that finding nothing is no promise.",
+            of_audit=True,
+        ),
     )
 }
 """Every rule, by code."""

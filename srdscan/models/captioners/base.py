@@ -70,8 +70,8 @@ class Encoding(Protocol):
 class Captioner(Protocol):
     """The contract; `check.check_captioner` tests an implementation.
 
-    A captioner may offer `score_of(encoding, captions, images: Sequence[int]) -> list[Floats]`, `score` of any number of
-    captions about each image, the images ascending; without it rows of the encoding are taken.
+    A captioner may offer `score_of(encoding, captions, images: Sequence[int]) -> list[Floats]`: `score` of any number
+    of captions about each image, the images ascending. Without it rows of the encoding are taken.
 
     Attributes:
         name: folder, Hub id or class, as reports show it.

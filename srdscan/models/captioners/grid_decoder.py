@@ -89,7 +89,9 @@ class GridDecoder(Gpt2):
         """(N, D) of all tokens of all captions, and each layer's attention to the images, (B, H, Q, P)."""
         device = seen.device
         lengths = [len(row) for row in tokens]
-        asked = [(image, sum(lengths[n] for n in group)) for image, group in groupby(range(len(tokens)), images.__getitem__)]
+        asked = [
+            (image, sum(lengths[n] for n in group)) for image, group in groupby(range(len(tokens)), images.__getitem__)
+        ]
         captions, about = Ragged(lengths, device), Ragged([count for _, count in asked], device)
         shown = [image for image, _ in asked]
         if shown != list(range(len(seen))):

@@ -206,7 +206,9 @@ def _beams(decoder: GridDecoder, seen: Seen, search: Search) -> _Lanes:
         open_lanes, order = said.best(scores.masked_fill(ends, NEVER), beams)
         parents, last = parents.gather(1, order), tokens.gather(1, order)
         alive &= (done.scores[:, -1] == NEVER) | (open_lanes.scores[:, 0] / length > done.scores[:, -1])
-        own = torch.cat([_pick(own, parents), torch.eye(beams, dtype=torch.bool, device=device).expand(len(rows), -1, -1)], 2)
+        own = torch.cat(
+            [_pick(own, parents), torch.eye(beams, dtype=torch.bool, device=device).expand(len(rows), -1, -1)], 2
+        )
         going = alive.nonzero()[:, 0]
         if len(going) <= DROPPED * len(rows):
             result.tokens[rows], result.log_probs[rows] = done.tokens, done.log_probs
