@@ -23,6 +23,7 @@ from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
 from srdscan.limits.limit import DetectionLimits, required_of
 from srdscan.limits.search import Audited, find_limits, measured_at_most
+from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
@@ -180,6 +181,7 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.prompt,
         config.reference_prompt,
         config.matcher,
+        config.quick,
     )
 
 
@@ -201,7 +203,8 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
 
 
 def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
-    mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
+    mode: Mode = "model" if config.captioner is not None else "pair"
+    mode = "canary" if config.canary else "quick" if config.quick else mode
     return Settings(
         mode,
         config.fail_on,
@@ -281,12 +284,13 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     calibration = load_scores(config.calibration) if config.calibration else None
     state = RunState(config.out, _identity(config, source, model_records(models)))
     progress.stage("scoring", config.limit)
-    signals = signals_for(models.captioner is not None)
+    signals = signals_for(models.captioner is not None, models.quick)
     limits = Limits(config.batch_size, config.limit, config.max_pixels)
     records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
-    fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
+    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
+    fit = () if models.quick else measure_fit(scores, roles)
     embed = Remembering(models.sentence_encoder.embed)
     verdicts = judge(config, source, records, scores, models, calibration, fit, progress, embed)
     each = scores.by_image
@@ -345,7 +349,9 @@ def judge(
     """
     progress.stage("deciding", None)
     poor = [item.role for item in fit if not item.reference]
-    evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
+    evidence = (
+        judge_signals(scores, models.captioner is not None, calibration, poor, models.quick) if len(scores) else {}
+    )
     if len(scores):
         evidence[foreign.NAME] = foreign.find_out(scores, embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
@@ -385,6 +391,7 @@ def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ..
         "device": pick_device(config.device),
         "num_beams": config.num_beams,
         "prompt": config.prompt,
+        "quick": config.quick,
         "reference_prompt": config.reference_prompt,
         "limit": config.limit,
         "reading": asdict(config.reading),

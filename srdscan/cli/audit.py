@@ -49,6 +49,11 @@ def audit(
         "--canary",
         "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
     ),
+    quick: bool | None = flag(
+        "--quick",
+        "A first look, at the speed of the image encoder: no captioner is asked. Words inserted into true captions and "
+        "poison that only a captioner shows stay unseen, so that it fails or is inconclusive, and never passes.",
+    ),
     reference: str | None = REFERENCE,
     matcher: str | None = MATCHER,
     out: str | None = option("Folder for the report, or the s3:// or gs:// URL of one. [default: srdscan-report]"),

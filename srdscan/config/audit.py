@@ -28,6 +28,7 @@ class AuditConfig:
         txt: `lines` takes each line of a text file for a caption, `whole` the whole file.
         out: folder for the report, the scores and the state of the run.
         captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
+        quick: a first look at the speed of the encoder: no captioner says anything, and what needs one abstains.
         reference: the trusted captioner.
         matcher: what tells whether caption and image belong together: `embedded`, or a folder or Hub id of a CLIP or
             SigLIP.
@@ -68,6 +69,7 @@ class AuditConfig:
     shards: tuple[str, ...] = ()
     out: Path = Path("srdscan-report")
     captioner: str | None = None
+    quick: bool = False
     reference: str = "captioner"
     matcher: str = "embedded"
     sentence_encoder: str = "minilm"
@@ -147,6 +149,14 @@ class AuditConfig:
             raise ConfigError("canary and captioner: a canary is the captioner under audit; leave one of them out")
         if self.canary and self.limit is not None:
             raise ConfigError("canary and limit: a canary learns from all samples; leave one of them out")
+        for name in ("captioner", "canary", "sanitize") if self.quick else ():
+            if getattr(self, name):
+                raise ConfigError(f"quick and {name}: a quick look asks no captioner; leave one of them out")
+        if self.quick and self.reference != "captioner":
+            raise ConfigError(
+                "quick and reference: a quick look asks no captioner, only the embedded one's encoder; leave one of "
+                "them out"
+            )
         if self.canary_epochs < 1:
             raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
         if not 0 <= self.max_unaudited <= 1:

@@ -184,12 +184,12 @@ def _found(audited: Audited, planted: Sequence[Planted], advance: Callable[[int]
     captions = {row: text for item in planted for row, text in item.captions.items()}
     scores = audited.scores
     with TemporaryDirectory(prefix="srdscan-limits-") as folder:
-        signals = signals_for(model_audit=False)
+        signals = signals_for(False, audited.models.quick)
         changed = recaptioned(scores, captions, audited.images, audited.models, signals, Path(folder), advance)
         before = agreement_of(scores)
         if before is not None:
             changed.memo["family_of"] = before.family_of  # the pictures stay what they are
-        fresh = judge_signals(changed, False, audited.calibration, audited.misunderstood)
+        fresh = judge_signals(changed, False, audited.calibration, audited.misunderstood, audited.models.quick)
         fresh[foreign.NAME] = foreign.find_out(changed, audited.embed, audited.seed)
         agreement = agreement_of(changed)
     kept = {**audited.verdicts.evidence, **audited.verdicts.ignored, **fresh}

@@ -101,6 +101,8 @@ def make_report(
     promised = not limits.missed(required) if required else all(item.reference for item in fit)
     if not incomplete and not (all(item.fits for item in fit) and (failed or promised)):
         verdict = "inconclusive"
+    if verdict == "pass" and settings.mode == "quick":
+        verdict = "inconclusive"
     per_shard, start = [], 0
     for record in records:
         rows = slice(start, start + record.rows)

@@ -36,8 +36,15 @@ __all__ = [
 SCHEMA: Final = "srdscan-report/2"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
+QUICK: Final = (
+    "A quick look asks no captioner: it compares captions and images with one another alone. Common words that somebody "
+    "inserted into true captions, captions that an image does not support and what only a captioner shows were not "
+    "looked for. Audit without --quick before you release or train."
+)
+"""What a quick look leaves open."""
+
 Verdict = Literal["pass", "fail", "incomplete", "inconclusive"]
-Mode = Literal["model", "pair", "canary"]
+Mode = Literal["model", "pair", "canary", "quick"]
 
 
 @dataclass(frozen=True)
@@ -153,10 +160,10 @@ class Report:
 
     Attributes:
         verdict: "pass", "fail", "incomplete" if a shard or model could not be read, or "inconclusive" if the models do
-            not fit the data.
+            not fit the data, or a quick look found nothing.
         exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete or inconclusive.
         mode: "model" if a captioner was audited, "canary" if it was one fine-tuned on these very shards, "pair" if only
-            the data set's captions were.
+            the data set's captions were, "quick" if they were without asking any captioner.
         counts: Samples and shards.
         gate: What the verdict was decided by.
         targets: Suspected target phrases, most striking first.
@@ -204,7 +211,9 @@ class Report:
 
     @property
     def misfit(self) -> str | None:
-        """What does not fit and what to do about it, in two sentences; None if the models fit."""
+        """What does not fit, or was not asked, and what to do about it, in two sentences; None if nothing is amiss."""
+        if self.mode == "quick":
+            return QUICK
         poor = [item for item in self.fit if not item.reference]
         if not poor:
             return None
@@ -242,6 +251,8 @@ class Report:
         if faults:
             found += f"; the captioner repeats {faults:,} phrase{'' if faults == 1 else 's'} without cause"
         if self.verdict == "inconclusive":
+            if self.mode == "quick":
+                return f"{found} by a quick look, which asks no captioner and so promises nothing{self._unread}."
             if self.fit and all(item.fits for item in self.fit):
                 why = "the reference captioner does not understand them"
                 if self.undetectable:

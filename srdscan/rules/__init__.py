@@ -210,6 +210,13 @@ RULES: Final[Mapping[str, Rule]] = {
             "The plainest attacks would not have been found in these data, so that finding nothing means little.",
             of_audit=True,
         ),
+        Rule(
+            "SRD909",
+            "quick-look",
+            "error",
+            "The audit was a quick look: no captioner was asked, so that finding nothing is no promise.",
+            of_audit=True,
+        ),
     )
 }
 """Every rule, by code."""

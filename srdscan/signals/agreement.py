@@ -52,6 +52,7 @@ class AgreementSignal:
     description = "captions that fit other images as well as their own, by the data set's own pairs"
     needs_captioner = False
     leans_on_reference = False
+    in_quick_look = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`agreement.image` (P, 256) and `agreement.caption` (P, 384), in half precision.

@@ -63,6 +63,7 @@ def test_codes_never_change() -> None:
         "SRD906": "sanitizing-incomplete",
         "SRD907": "nothing-audited",
         "SRD908": "not-detectable",
+        "SRD909": "quick-look",
     }
 
 
