@@ -303,13 +303,19 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
 
 def measure_limits(config: AuditConfig, models: Models, examined: Examined, progress: Progress) -> DetectionLimits:
     """What the audit would have found in this data set, had it been there."""
-    scores, verdicts = examined.scores, examined.verdicts
+    verdicts = examined.verdicts
     if config.limits == "off":
         return DetectionLimits(verdicts.samples, (), "What would have been found was not measured (--limits off).")
     progress.stage("planting known poison", measured_at_most(verdicts.samples))
-    audited = Audited(
-        scores=scores,
-        verdicts=verdicts,
+    audited = audited_of(config, models, examined)
+    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
+
+
+def audited_of(config: AuditConfig, models: Models, examined: Examined) -> Audited:
+    """A data set that was examined, as the search for limits of detection takes it."""
+    return Audited(
+        scores=examined.scores,
+        verdicts=examined.verdicts,
         images=examined.by_image,
         searched=examined.searched,
         models=models,
@@ -320,7 +326,6 @@ def measure_limits(config: AuditConfig, models: Models, examined: Examined, prog
         ignored=config.ignored,
         seed=config.seed,
     )
-    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
 
 
 def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, config: AuditConfig) -> Verdicts:
