@@ -21,6 +21,7 @@ from srdscan.cli.options import (
     PROMPT,
     REFERENCE,
     REFERENCE_PROMPT,
+    REPORTS,
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
@@ -73,9 +74,10 @@ def audit(
         "CODE",
     ),
     report: list[str] | None = several(
-        "Also write the report for other tools: results.sarif, junit.xml, GitHub's annotations and step summary, "
-        "gl-code-quality-report.json, or all of them. May be given several times.",
-        "sarif|junit|github|gitlab|all",
+        "Also write the report for other tools: SARIF, JUnit, GitHub's annotations and step summary, GitLab's code "
+        "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
+        "what to keep and what to remove, or all of them. May be given several times.",
+        REPORTS,
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"

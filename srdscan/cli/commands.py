@@ -7,10 +7,12 @@ import typer
 from srdscan import __version__
 from srdscan.cli.audit import audit
 from srdscan.cli.baseline import baseline
+from srdscan.cli.diff import diff
 from srdscan.cli.doctor import doctor
 from srdscan.cli.evaluate import evaluate
 from srdscan.cli.finetune import finetune
 from srdscan.cli.poison import poison
+from srdscan.cli.report import report
 from srdscan.cli.rules import rules
 from srdscan.cli.train import train
 
@@ -25,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (audit, baseline, rules, train, finetune, poison, evaluate, doctor):
+for command in (audit, baseline, diff, report, rules, train, finetune, poison, evaluate, doctor):
     app.command()(command)
 
 

@@ -10,6 +10,7 @@ import typer
 
 C = TypeVar("C")
 
+REPORTS = "sarif|junit|github|gitlab|attestation|checksums|croissant|card|removal-list|keep-list|all"
 FORMATS = "auto|webdataset|parquet|folder|metadata|coco|table|conversations"
 
 

@@ -1,7 +1,7 @@
 """`srdscan audit`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,18 @@ from srdscan.sources.base import ReadOptions
 
 REPLACE = ("caption", "image+caption", "drop", "drop-caption")
 TXT = ("lines", "whole")
-REPORTS = ("sarif", "junit", "github", "gitlab")
+REPORTS = (
+    "sarif",
+    "junit",
+    "github",
+    "gitlab",
+    "attestation",
+    "checksums",
+    "croissant",
+    "card",
+    "removal-list",
+    "keep-list",
+)
 FALLBACK = ("reference", "drop", "quarantine")
 
 
@@ -58,7 +69,7 @@ class AuditConfig:
         ignore: rules that are not heard; where both name a rule, the longer code or prefix counts.
         severity: code or prefix -> `error`, `warning` or `note`; a note never fails the gate.
         baseline: file of findings that were accepted; only others fail the gate.
-        report: further forms of the report: `sarif`, `junit`, `github`, `gitlab`, or `all`.
+        report: further forms of the report: some of `REPORTS`, or `all`.
     """
 
     shards: tuple[str, ...] = ()
@@ -111,7 +122,7 @@ class AuditConfig:
     @property
     def reports(self) -> tuple[str, ...]:
         """Further forms of the report, each once."""
-        return REPORTS if "all" in self.report else tuple(dict.fromkeys(self.report))
+        return chosen_reports(self.report)
 
     def __post_init__(self) -> None:
         if not self.shards:
@@ -148,9 +159,22 @@ class AuditConfig:
         allowed_share(self.fail_on)
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
-        for name in self.report:
-            if name not in (*REPORTS, "all"):
-                raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+        chosen_reports(self.report)
+
+
+def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
+    """Forms of the report, each once.
+
+    Raises:
+        ConfigError: a name is none.
+
+    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all"]) == REPORTS
+    (('junit',), True)
+    """
+    for name in names:
+        if name not in (*REPORTS, "all"):
+            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+    return REPORTS if "all" in names else tuple(dict.fromkeys(names))
 
 
 def allowed_share(fail_on: str) -> float | None:
