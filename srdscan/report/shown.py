@@ -27,7 +27,7 @@ PICTURES: Final = Path("state/pictures.parquet")
 PIECES: Final = Path("state/pieces.parquet")
 """A row a cut-out: the number of its piece of picture, JPEG bytes."""
 TEXTS: Final = ("shard", "key", "image_index", "image", "caption_index", "place", "question", "caption", "output")
-COLUMNS: Final = (*TEXTS, "reference", "p_value", "q_value", "reasons", "fate", "sanitized_caption", "actions")
+COLUMNS: Final = (*TEXTS, "reference", "p_value", "q_value", "reasons", "rules", "fate", "sanitized_caption", "actions")
 
 
 def keep_pictures(
@@ -136,6 +136,7 @@ def _sample(text: Mapping[str, Any], pictures: Mapping[str, Any]) -> FlaggedSamp
     return FlaggedSample(
         **{name: text[name] for name in (*TEXTS, "reference", "p_value", "q_value")},
         reasons=tuple(text["reasons"]),
+        rules=tuple(text["rules"]),
         thumbnail=pictures["thumbnail"],
         overlay=pictures["overlay"],
         fate=fate,
