@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.config import AuditConfig, FinetuneConfig
 from srdscan.decide.accusations import Elsewhere
 from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
@@ -19,12 +19,16 @@ from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
+from srdscan.limits.limit import DetectionLimits, required_of
+from srdscan.limits.search import Audited, find_limits, measured_at_most
+from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
 from srdscan.measure.units import Limits, score_source
 from srdscan.models.device import module_fingerprint, pick_device
 from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
+from srdscan.models.sentence_encoder import Remembering
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
@@ -54,7 +58,14 @@ class Examined:
     verdicts: Verdicts
     images: ImageSource
     calibration: Scores | None
-    spots: tuple[Spot, ...]
+    searched: spots.Searched
+    by_image: ImageSource
+    embed: Remembering
+
+    @property
+    def spots(self) -> tuple[Spot, ...]:
+        """Pieces of picture that recur."""
+        return self.searched.found
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     examined = examine(config, models, progress, source)
     scores, verdicts = examined.scores, examined.verdicts
 
+    limits = measure_limits(config, models, examined, progress)
     repairs: dict[int, Repair] = {}
     sanitized: Sanitized | None = None
     fit = examined.fit
@@ -106,8 +118,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     pictures = illustrate(worst, heads, examined.images, models.captioner, progress.advance)
     scored = [record for record in examined.records if record.rows]
     hidden_found = tuple(hidden_findings(find_hidden(scores.strings("caption"))))
-    looked_through = len(spots.sample(scores.by_image, config.seed))
-    spots_found = tuple(spots.spot_findings(examined.spots, looked_through))
+    spots_found = tuple(spots.spot_findings(examined.spots, len(examined.searched.images)))
     found = find_results(
         verdicts,
         scores,
@@ -135,6 +146,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         hidden_found,
         spots_found,
         found,
+        limits,
     )
     replace_text(config.out / "report.json", to_json(report))
     return Outcome(report, verdicts, draw(config.out, report, config.reports))
@@ -156,6 +168,7 @@ def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
         config.prompt,
         config.reference_prompt,
         config.matcher,
+        config.quick,
     )
 
 
@@ -177,18 +190,18 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
 
 
 def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
-    mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
-    allowed = allowed_share(config.fail_on)
+    mode: Mode = "model" if config.captioner is not None else "pair"
+    mode = "canary" if config.canary else "quick" if config.quick else mode
     return Settings(
         mode,
         config.fail_on,
-        allowed,
         config.fdr,
         config.max_unaudited,
         asdict(config),
         tuple(sorted(config.ignored)),
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
+        config.require_detection,
     )
 
 
@@ -243,19 +256,43 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     calibration = load_scores(config.calibration) if config.calibration else None
     state = RunState(config.out, _identity(config, source, model_records(models)))
     progress.stage("scoring", config.limit)
-    signals = signals_for(models.captioner is not None)
+    signals = signals_for(models.captioner is not None, models.quick)
     limits = Limits(config.batch_size, config.limit, config.max_pixels)
     records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
-    fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
-    verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
+    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
+    fit = () if models.quick else measure_fit(scores, roles)
+    embed = Remembering(models.sentence_encoder.embed)
+    verdicts = judge(config, source, records, scores, models, calibration, fit, progress, embed)
     each = scores.by_image
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
-    found = tuple(spots.search(each, by_image, config.seed, progress.advance))
-    verdicts = with_spots(verdicts, found, scores, config)
-    return Examined(source, records, scores, fit, verdicts, images, calibration, found)
+    searched = spots.search(each, by_image, config.seed, progress.advance)
+    verdicts = with_spots(verdicts, searched.found, scores, config)
+    return Examined(source, records, scores, fit, verdicts, images, calibration, searched, by_image, embed)
+
+
+def measure_limits(config: AuditConfig, models: Models, examined: Examined, progress: Progress) -> DetectionLimits:
+    """What the audit would have found in this data set, had it been there."""
+    scores, verdicts = examined.scores, examined.verdicts
+    if config.limits == "off":
+        return DetectionLimits(verdicts.samples, (), "What would have been found was not measured (--limits off).")
+    progress.stage("planting known poison", measured_at_most(verdicts.samples))
+    audited = Audited(
+        scores=scores,
+        verdicts=verdicts,
+        images=examined.by_image,
+        searched=examined.searched,
+        models=models,
+        embed=examined.embed,
+        calibration=examined.calibration,
+        misunderstood=[item.role for item in examined.fit if not item.reference],
+        fdr=config.fdr,
+        ignored=config.ignored,
+        seed=config.seed,
+    )
+    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
 
 
 def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, config: AuditConfig) -> Verdicts:
@@ -275,13 +312,20 @@ def judge(
     calibration: Scores | None,
     fit: Sequence[Fit],
     progress: Progress,
+    embed: foreign.Embed,
 ) -> Verdicts:
-    """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution."""
+    """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution.
+
+    Args:
+        embed: the audit's sentence encoder.
+    """
     progress.stage("deciding", None)
     poor = [item.role for item in fit if not item.reference]
-    evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
+    evidence = (
+        judge_signals(scores, models.captioner is not None, calibration, poor, models.quick) if len(scores) else {}
+    )
     if len(scores):
-        evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
+        evidence[foreign.NAME] = foreign.find_out(scores, embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
     captioner = models.captioner
     if captioner is None or not len(scores):
@@ -319,6 +363,7 @@ def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ..
         "device": pick_device(config.device),
         "num_beams": config.num_beams,
         "prompt": config.prompt,
+        "quick": config.quick,
         "reference_prompt": config.reference_prompt,
         "limit": config.limit,
         "reading": asdict(config.reading),

@@ -50,6 +50,11 @@ def audit(
         "--canary",
         "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
     ),
+    quick: bool | None = flag(
+        "--quick",
+        "A first look, at the speed of the image encoder: no captioner is asked. Words inserted into true captions and "
+        "poison that only a captioner shows stay unseen, so that it fails or is inconclusive, and never passes.",
+    ),
     reference: str | None = REFERENCE,
     matcher: str | None = MATCHER,
     out: str | None = option("Folder for the report, or the s3:// or gs:// URL of one. [default: srdscan-report]"),
@@ -62,8 +67,18 @@ def audit(
         "[default: 0.01]"
     ),
     fail_on: str | None = option(
-        "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
-        "any|rate=SHARE|never",
+        "When to exit 1: any flagged sample, more than a number of them (count=3), more than a share (rate=0.01; the "
+        "same poison is a smaller share of more data: prefer a number), or never. [default: any]",
+        "any|count=NUMBER|rate=SHARE|never",
+    ),
+    limits: str | None = option(
+        "Plant known poison into the audit's own scores, and report from how many samples on it would have been found; "
+        "off saves the time. [default: on]",
+        "on|off",
+    ),
+    require_detection: int | None = option(
+        "In how many samples an inserted word and a repeated sentence must have been found, or finding nothing is "
+        "inconclusive (exit 3); 0 demands nothing. [default: 25 or 1 %, of 250 samples or more]"
     ),
     baseline: Path | None = option(
         "File of accepted findings, as `srdscan baseline` writes it: only what is not in it fails the gate."

@@ -37,6 +37,8 @@ def print_outcome(outcome: "Outcome") -> None:
         console.print(f"  [yellow]ignored[/] {', '.join(report.gate.ignored)}")
     if report.misfit:
         console.print(f"  {escape(report.misfit)}")
+    if report.detection_limits.told:
+        console.print(f"  {escape(report.detection_limits.told)}")
     for item in report.leftovers[:20]:
         console.print(f"  [yellow]not taken[/] {escape(visible(f'{item.name}: {item.reason}'))}")
     for shard in report.shards:

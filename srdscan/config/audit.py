@@ -24,6 +24,7 @@ REPORTS = (
     "keep-list",
 )
 FALLBACK = ("reference", "drop", "quarantine")
+LIMITS = ("on", "off")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class AuditConfig:
         txt: `lines` takes each line of a text file for a caption, `whole` the whole file.
         out: folder for the report, the scores and the state of the run.
         captioner: the captioner under audit; None audits the data set's captions alone (pair audit).
+        quick: a first look at the speed of the encoder: no captioner says anything, and what needs one abstains.
         reference: the trusted captioner.
         matcher: what tells whether caption and image belong together: `embedded`, or a folder or Hub id of a CLIP or
             SigLIP.
@@ -46,7 +48,7 @@ class AuditConfig:
         calibration: folder of an earlier audit of trusted clean shards with the same models, for exact p-values.
         fdr: false-discovery rate that flagging is held to, in (0, 1).
         max_unaudited: share of samples that could not be audited, or not wholly, above which the audit is incomplete.
-        fail_on: `any`, `rate=0.01` (fail above this share of flagged samples) or `never`.
+        fail_on: `any`, `rate=0.01` (fail above this share of flagged samples), `count=5` (above this number), `never`.
         batch_size: images per batch.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         num_beams: beam width; None takes each captioner's own.
@@ -69,12 +71,16 @@ class AuditConfig:
         ignore: rules that are not heard; where both name a rule, the longer code or prefix counts.
         severity: code or prefix -> `error`, `warning` or `note`; a note never fails the gate.
         baseline: file of findings that were accepted; only others fail the gate.
+        limits: `on` plants known poison into the audit's own scores to tell what would have been found, `off` does not.
+        require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
+            demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
         report: further forms of the report: some of `REPORTS`, or `all`.
     """
 
     shards: tuple[str, ...] = ()
     out: Path = Path("srdscan-report")
     captioner: str | None = None
+    quick: bool = False
     reference: str = "captioner"
     matcher: str = "embedded"
     sentence_encoder: str = "minilm"
@@ -108,6 +114,8 @@ class AuditConfig:
     severity: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
     report: tuple[str, ...] = ()
+    limits: str = "on"
+    require_detection: int | None = None
 
     @property
     def reading(self) -> ReadOptions:
@@ -145,18 +153,30 @@ class AuditConfig:
             raise ConfigError(
                 "limit and sanitize: samples beyond the limit would pass unaudited; leave one of them out"
             )
-        for name, known in (("replace", REPLACE), ("fallback", FALLBACK), ("txt", TXT)):
+        for name, known in (("replace", REPLACE), ("fallback", FALLBACK), ("txt", TXT), ("limits", LIMITS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} {getattr(self, name)!r}: must be one of {', '.join(known)}")
         if self.canary and self.captioner is not None:
             raise ConfigError("canary and captioner: a canary is the captioner under audit; leave one of them out")
         if self.canary and self.limit is not None:
             raise ConfigError("canary and limit: a canary learns from all samples; leave one of them out")
+        for name in ("captioner", "canary", "sanitize") if self.quick else ():
+            if getattr(self, name):
+                raise ConfigError(f"quick and {name}: a quick look asks no captioner; leave one of them out")
+        if self.quick and self.reference != "captioner":
+            raise ConfigError(
+                "quick and reference: a quick look asks no captioner, only the embedded one's encoder; leave one of "
+                "them out"
+            )
         if self.canary_epochs < 1:
             raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
         if not 0 <= self.max_unaudited <= 1:
             raise ConfigError(f"max_unaudited {self.max_unaudited}: must be a share from 0 to 1, for example 0.01")
-        allowed_share(self.fail_on)
+        if self.require_detection is not None and self.require_detection < 0:
+            raise ConfigError(f"require_detection {self.require_detection}: must not be negative; 0 demands nothing")
+        if self.require_detection and self.limits == "off":
+            raise ConfigError("require_detection and limits: what is required is not measured with limits off")
+        most_flagged(self.fail_on, 1)
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
         chosen_reports(self.report)
@@ -177,17 +197,28 @@ def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
     return REPORTS if "all" in names else tuple(dict.fromkeys(names))
 
 
-def allowed_share(fail_on: str) -> float | None:
-    """The share of flagged samples up to which the gate passes; None never fails.
+def most_flagged(fail_on: str, samples: int) -> float | None:
+    """The number of flagged samples up to which the gate passes; None never fails.
 
-    >>> allowed_share("any"), allowed_share("rate=0.01"), allowed_share("never")
-    (0.0, 0.01, None)
+    >>> [most_flagged(rule, 600) for rule in ("any", "rate=0.01", "count=3", "never")]
+    [0.0, 6.0, 3.0, None]
+
+    Args:
+        samples: that were audited.
+
+    Raises:
+        ConfigError: it is none of these.
     """
     if fail_on == "never":
         return None
     if fail_on == "any":
         return 0.0
-    match = re.fullmatch(r"rate=(\d*\.?\d+(?:e-?\d+)?)", fail_on)
-    if match and 0 <= float(match.group(1)) <= 1:
+    if match := re.fullmatch(r"rate=(\d*\.?\d+(?:e-?\d+)?)", fail_on):
+        if float(match.group(1)) <= 1:
+            return float(match.group(1)) * samples
+    elif match := re.fullmatch(r"count=(\d+)", fail_on):
         return float(match.group(1))
-    raise ConfigError(f"fail_on {fail_on!r}: must be any, never, or rate=SHARE with a share from 0 to 1 (rate=0.01)")
+    raise ConfigError(
+        f"fail_on {fail_on!r}: must be any, never, count=NUMBER (count=3), or rate=SHARE with a share from 0 to 1 "
+        "(rate=0.01)"
+    )

@@ -91,6 +91,14 @@ class Scores:
         for column in self._columns(name):
             yield from column.to_pylist()
 
+    def chosen(self, name: str, rows: npt.NDArray[np.int64]) -> list[str]:
+        """The strings of some rows, ascending."""
+        found: list[str] = []
+        for column, first, end in zip(self._columns(name), self.starts, self.starts[1:], strict=False):
+            here = rows[(rows >= first) & (rows < end)] - first
+            found += column.take(pa.array(here)).to_pylist()
+        return found
+
     def lists(self, name: str) -> Iterator[npt.NDArray[np.float32]]:
         """N arrays of differing lengths, one unit in memory at a time."""
         for column in self._columns(name):

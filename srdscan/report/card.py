@@ -50,6 +50,7 @@ def protocol(report: Report) -> str:
         "pair": "its captions were held against what a trusted captioner and a matcher see in the images",
         "model": "its captions, and what a captioner says of the images, were held against a trusted captioner",
         "canary": "its captions, and what a captioner says that was fine-tuned on it, were held against a trusted one",
+        "quick": "its captions and images were compared with one another alone, in a quick look",
     }[report.mode]
     said = (
         f"The data set was audited for backdoor poison with srdscan {report.versions.get('srdscan', '')}: {mode}. "
@@ -67,7 +68,7 @@ def protocol(report: Report) -> str:
 
 def limitations(report: Report) -> str:
     """What the audit cannot say."""
-    said = LIMITS
+    said = " ".join(filter(None, (LIMITS, report.detection_limits.told)))
     if abstained := [signal.name for signal in report.signals if signal.abstained]:
         said += f" Signals that had nothing to say about these data: {', '.join(abstained)}."
     if report.gate.ignored:

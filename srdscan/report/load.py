@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -60,12 +60,16 @@ def _made(kind: Any, value: Any, where: str) -> Any:
     if is_dataclass(kind):
         _check(value, dict, where)
         hints = get_type_hints(kind)
-        there = [field for field in fields(kind) if field.name in value or field.default is MISSING]
+        there = [field for field in fields(kind) if field.name in value or _is_needed(field)]
         return kind(**{field.name: _made(hints[field.name], value[field.name], field.name) for field in there})  # type: ignore[operator]
     if kind is float:
         return float("nan") if value is None else float(value)
     _check(value, kind, where)
     return value
+
+
+def _is_needed(field: Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 def _check(value: object, kind: type, where: str) -> None:

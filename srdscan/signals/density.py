@@ -31,6 +31,7 @@ class Density:
     description = "pairs of image and caption that are unlike their nearest neighbours"
     needs_captioner = False
     leans_on_reference = False
+    in_quick_look = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`density.vector`: (B, 192) random projections of both unit vectors, side by side (Johnson-Lindenstrauss)."""

@@ -39,7 +39,7 @@ frame.onload = async () => {
     const room = page.documentElement.clientWidth;
     said.overflow[width] = page.documentElement.scrollWidth - room;
     if (said.overflow[width] > 0) said.wide = [...page.querySelectorAll("main *, header *")]
-      .filter(item => item.getBoundingClientRect().right > room).map(item => item.tagName + "." + item.className).slice(0, 5);
+      .filter(item => item.getBoundingClientRect().right > room).map(item => item.tagName + item.className).slice(0, 5);
   }
   const which = page.getElementById("which"), box = page.getElementById("filter");
   const choose = (value, text) => {
