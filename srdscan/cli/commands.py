@@ -16,11 +16,20 @@ from srdscan.cli.report import report
 from srdscan.cli.rules import rules
 from srdscan.cli.train import train
 
+EXIT_CODES = """Exit codes:
+
+- 0: pass
+
+- 1: the gate failed, or `srdscan diff --fail-on` found what must not be
+
+- 2: usage or configuration error
+
+- 3: incomplete (a shard or model could not be read) or inconclusive; a truncated scan never passes"""
+
 app = typer.Typer(
     name="srdscan",
     help="Audit image-caption datasets for backdoor poison before you release or train on them.",
-    epilog="Exit codes: 0 pass, 1 the gate failed, 2 usage or configuration error, 3 incomplete (a shard or model "
-    "could not be read, or the models do not fit the data). A truncated scan never passes.",
+    epilog=EXIT_CODES,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -134,7 +134,9 @@ class AuditConfig:
 
     def __post_init__(self) -> None:
         if not self.shards:
-            raise ConfigError("no data: name a folder, a glob, a brace range, a file or a URL")
+            raise ConfigError(
+                "no data: name a folder, a glob, a brace range, a file or a URL, as in `srdscan audit shards/`"
+            )
         if not 0 < self.fdr < 1:
             raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.01")
         if self.batch_size < 1:
