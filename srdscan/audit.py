@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from srdscan.config import AuditConfig, FinetuneConfig
 from srdscan.decide.accusations import Elsewhere
@@ -36,12 +34,10 @@ from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
-from srdscan.report.formats import write_reports
-from srdscan.report.html import FlaggedSample, write_html
-from srdscan.report.illustrate import Pictures, illustrate, pieces
-from srdscan.report.markdown import to_markdown
-from srdscan.report.pictures import thumbnail
+from srdscan.report.draw import draw
+from srdscan.report.illustrate import illustrate, pieces
 from srdscan.report.schema import Mode, Report, to_json
+from srdscan.report.shown import keep_pictures
 from srdscan.report.table import write_samples
 from srdscan.rules import severities
 from srdscan.signals import signals_for
@@ -133,8 +129,9 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         severities(config.severity),
         baseline,
     )
-    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules)
-    shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
+    write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules, found.counting)
+    cuts = pieces([(spot.images, spot.boxes) for spot in examined.spots], examined.images, scores.image_of)
+    keep_pictures(config.out, worst, pictures, repairs, cuts)
     records = model_records(models)
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
@@ -152,17 +149,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         limits,
     )
     replace_text(config.out / "report.json", to_json(report))
-    replace_text(config.out / "summary.md", to_markdown(report, shown))
-    write_reports(config.out, config.reports, report)
-    html = config.out / "report.html"
-    write_html(
-        html,
-        report,
-        shown,
-        verdicts.p_values,
-        pieces([(s.images, s.boxes) for s in examined.spots], examined.images, scores.image_of),
-    )
-    return Outcome(report, verdicts, html)
+    return Outcome(report, verdicts, draw(config.out, report, config.reports))
 
 
 def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
@@ -215,21 +202,6 @@ def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
         config.require_detection,
-    )
-
-
-def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
-    """A flagged sample for the report."""
-    if repair is None:
-        return FlaggedSample(**row, thumbnail=pictures.thumbnail, overlay=pictures.overlay)
-    return FlaggedSample(
-        **row,
-        thumbnail=pictures.thumbnail,
-        overlay=pictures.overlay,
-        fate=repair.fate,
-        sanitized=repair.caption,
-        actions=repair.actions,
-        perturbed=thumbnail(Image.fromarray(repair.image)) if repair.image is not None else None,
     )
 
 

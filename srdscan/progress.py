@@ -81,3 +81,27 @@ def terminal_progress() -> Iterator[TerminalProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     with Bars(*columns, console=console, transient=True, disable=not sys.stderr.isatty()) as bars:
         yield TerminalProgress(bars)
+
+
+class LineProgress:
+    """Stages of an audit as lines on stderr."""
+
+    def stage(self, name: str, total: int | None) -> None:
+        """Names the stage, and how much lies ahead."""
+        print(f"srdscan: {name}" + (f" ({total:,})" if total else ""), file=sys.stderr, flush=True)
+
+    def advance(self, count: int) -> None: ...
+
+    def note(self, text: str) -> None:
+        """Prints it."""
+        print(f"srdscan: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def shown_progress(quiet: bool, verbose: bool) -> Iterator[Progress]:
+    """Nothing, lines, or bars on a terminal."""
+    if quiet or verbose:
+        yield Quiet() if quiet else LineProgress()
+        return
+    with terminal_progress() as progress:
+        yield progress

@@ -9,6 +9,7 @@ import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    AS_JSON,
     CAPTION_COLUMN,
     CONFIG,
     DEVICE,
@@ -19,12 +20,15 @@ from srdscan.cli.options import (
     MATCHER,
     NUM_BEAMS,
     PROMPT,
+    QUIET,
     REFERENCE,
     REFERENCE_PROMPT,
+    REPORTS,
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
     TXT,
+    VERBOSE,
     flag,
     option,
     settings,
@@ -88,9 +92,10 @@ def audit(
         "CODE",
     ),
     report: list[str] | None = several(
-        "Also write the report for other tools: results.sarif, junit.xml, GitHub's annotations and step summary, "
-        "gl-code-quality-report.json, or all of them. May be given several times.",
-        "sarif|junit|github|gitlab|all",
+        "Also write the report for other tools: SARIF, JUnit, GitHub's annotations and step summary, GitLab's code "
+        "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
+        "what to keep and what to remove, or all of them. May be given several times.",
+        REPORTS,
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"
@@ -121,6 +126,9 @@ def audit(
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     config: Path | None = CONFIG,
+    quiet: bool = QUIET,
+    verbose: bool = VERBOSE,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Find poisoned samples in an image-caption data set and write a report.
 
@@ -151,14 +159,17 @@ def audit(
         chosen = settings(AuditConfig, context)
         from srdscan.audit import audit as run_audit
         from srdscan.cli.printing import print_outcome
-        from srdscan.progress import terminal_progress
+        from srdscan.progress import shown_progress
         from srdscan.report.github import fenced, publish
 
-        with terminal_progress() as progress:
+        with shown_progress(quiet, verbose) as progress:
             outcome = run_audit(chosen, progress)
         write = partial(typer.echo, nl=False)
+        if as_json:
+            write((chosen.out / "report.json").read_text(encoding="utf-8"))
+            raise typer.Exit(outcome.report.exit_code)
         with fenced(write):
-            print_outcome(outcome)
+            print_outcome(outcome, quiet)
         if "github" in chosen.reports:
             publish(outcome.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():

@@ -19,11 +19,13 @@ if TYPE_CHECKING:  # they bring torch with them, which some commands do without
 STYLES = {"pass": "bold green", "fail": "bold red", "incomplete": "bold yellow", "inconclusive": "bold yellow"}
 
 
-def print_outcome(outcome: "Outcome") -> None:
-    """The verdict of an audit, what could not be read, what was found, where the report is."""
+def print_outcome(outcome: "Outcome", quiet: bool = False) -> None:
+    """The verdict of an audit, what could not be read, what was found, where the report is; if quiet, the verdict."""
     report = outcome.report
     console = Console(highlight=False)
     console.print(f"[{STYLES[report.verdict]}]{report.verdict.upper()}[/]  {escape(report.headline)}")
+    if quiet:
+        return
     if (known := report.baseline) is not None:
         console.print(
             f"  Baseline {escape(visible(known.file))}: {known.new:,} new, {known.known:,} known, "

@@ -1,7 +1,7 @@
 """`srdscan audit`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +11,18 @@ from srdscan.sources.base import ReadOptions
 
 REPLACE = ("caption", "image+caption", "drop", "drop-caption")
 TXT = ("lines", "whole")
-REPORTS = ("sarif", "junit", "github", "gitlab")
+REPORTS = (
+    "sarif",
+    "junit",
+    "github",
+    "gitlab",
+    "attestation",
+    "checksums",
+    "croissant",
+    "card",
+    "removal-list",
+    "keep-list",
+)
 FALLBACK = ("reference", "drop", "quarantine")
 LIMITS = ("on", "off")
 
@@ -63,7 +74,7 @@ class AuditConfig:
         limits: `on` plants known poison into the audit's own scores to tell what would have been found, `off` does not.
         require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
             demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
-        report: further forms of the report: `sarif`, `junit`, `github`, `gitlab`, or `all`.
+        report: further forms of the report: some of `REPORTS`, or `all`.
     """
 
     shards: tuple[str, ...] = ()
@@ -119,11 +130,13 @@ class AuditConfig:
     @property
     def reports(self) -> tuple[str, ...]:
         """Further forms of the report, each once."""
-        return REPORTS if "all" in self.report else tuple(dict.fromkeys(self.report))
+        return chosen_reports(self.report)
 
     def __post_init__(self) -> None:
         if not self.shards:
-            raise ConfigError("no data: name a folder, a glob, a brace range, a file or a URL")
+            raise ConfigError(
+                "no data: name a folder, a glob, a brace range, a file or a URL, as in `srdscan audit shards/`"
+            )
         if not 0 < self.fdr < 1:
             raise ConfigError(f"fdr {self.fdr}: must lie between 0 and 1, for example 0.01")
         if self.batch_size < 1:
@@ -168,9 +181,22 @@ class AuditConfig:
         most_flagged(self.fail_on, 1)
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
-        for name in self.report:
-            if name not in (*REPORTS, "all"):
-                raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+        chosen_reports(self.report)
+
+
+def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
+    """Forms of the report, each once.
+
+    Raises:
+        ConfigError: a name is none.
+
+    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all"]) == REPORTS
+    (('junit',), True)
+    """
+    for name in names:
+        if name not in (*REPORTS, "all"):
+            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+    return REPORTS if "all" in names else tuple(dict.fromkeys(names))
 
 
 def most_flagged(fail_on: str, samples: int) -> float | None:

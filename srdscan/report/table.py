@@ -1,7 +1,7 @@
 """`samples.parquet`: a row a pair of an image and one of its captions, written unit by unit."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,28 +25,26 @@ def write_samples(
     verdicts: Verdicts,
     repairs: Mapping[int, Repair] | None = None,
     rules: Mapping[int, Sequence[str]] | None = None,
-) -> dict[int, dict[str, Any]]:
+    counting: Collection[int] = (),
+) -> None:
     """Writes the table.
 
     Args:
         records: the shards that have scores, in the order of `scores.files`.
         repairs: what became of flagged samples, by row.
         rules: codes of what accuses flagged pairs, by row.
-
-    Returns:
-        Row -> shard, place, texts, p_value, q_value and reasons of each flagged pair.
+        counting: rows that count for the gate.
     """
     signals = sorted(verdicts.evidence)
     schema = pa.schema(
         [("shard", TEXT), ("key", TEXT), ("image_index", pa.int32()), ("image", TEXT), ("caption_index", pa.int32())]
         + [(name, TEXT) for name in ("place", "question", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
-        + [("rules", pa.list_(TEXT)), ("image_sha256", TEXT)]
+        + [("rules", pa.list_(TEXT)), ("counts", pa.bool_()), ("image_sha256", TEXT)]
         + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
         + [(f"p.{name}", pa.float64()) for name in signals]
     )
-    flagged: dict[int, dict[str, Any]] = {}
     partial = path.with_name(path.name + ".partial")
     with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         start = 0
@@ -66,6 +64,7 @@ def write_samples(
             columns["q_value"] = verdicts.q_values[start : rows.stop]
             columns["reasons"] = [verdicts.reasons(row) if verdicts.flagged[row] else [] for row in rows]
             columns["rules"] = [list((rules or {}).get(row, ())) for row in rows]
+            columns["counts"] = [row in counting for row in rows]
             repaired = [repairs.get(row) if repairs else None for row in rows]
             columns["fate"] = [item.fate if item else "kept" for item in repaired]
             columns["sanitized_caption"] = [item.caption if item else None for item in repaired]
@@ -73,13 +72,6 @@ def write_samples(
             for name in signals:
                 columns[f"signal.{name}"] = verdicts.evidence[name].values[start : rows.stop]
                 columns[f"p.{name}"] = verdicts.evidence[name].p_values[start : rows.stop]
-            for offset, row in enumerate(rows):
-                if verdicts.flagged[row]:
-                    flagged[row] = {
-                        name: columns[name][offset]
-                        for name in ("shard", *PLACES, "caption", "output", "reference", "p_value", "q_value")
-                    } | {"reasons": tuple(columns["reasons"][offset])}
             writer.write_table(pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}))
             start = rows.stop
     os.replace(partial, path)
-    return flagged
