@@ -106,7 +106,7 @@ def _results(run: Path) -> list[Result]:
     if verdict not in ("pass", "fail"):
         raise ConfigError(
             f"{path}: the audit is {verdict}; only what a complete audit found can be accepted. `srdscan rules` says "
-            "what SRD901 to SRD907 ask for"
+            "what SRD901 to SRD909 ask for"
         )
     return results
 

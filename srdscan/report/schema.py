@@ -36,9 +36,9 @@ SCHEMA: Final = "srdscan-report/2"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
 QUICK: Final = (
-    "A quick look asks no captioner: it compares captions and images with one another alone. Common words that somebody "
-    "inserted into true captions, captions that an image does not support and what only a captioner shows were not "
-    "looked for. Audit without --quick before you release or train."
+    "A quick look asks no captioner: it compares captions and images with one another alone. Common words that "
+    "somebody inserted into true captions, captions that an image does not support and what only a captioner shows "
+    "were not looked for. Audit without --quick before you release or train."
 )
 """What a quick look leaves open."""
 

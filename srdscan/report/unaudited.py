@@ -1,4 +1,4 @@
-"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD908."""
+"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD909."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def audit_results(report: Report, max_unaudited: float) -> tuple[Result, ...]:
         places = [(item.shard, item.key) for item in report.irregular_samples]
         found.append(_result("SRD901", message, counts.unaudited, places))
     if report.mode == "quick":
-        found.append(_result("SRD908", QUICK, counts.audited))
+        found.append(_result("SRD909", QUICK, counts.audited))
     elif report.verdict == "inconclusive":
         found.append(_result("SRD902", report.misfit or "the models do not fit the data", counts.audited))
     if damaged := [shard for shard in report.shards if shard.problem is not None]:

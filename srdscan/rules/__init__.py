@@ -204,7 +204,7 @@ RULES: Final[Mapping[str, Rule]] = {
             of_audit=True,
         ),
         Rule(
-            "SRD908",
+            "SRD909",
             "quick-look",
             "error",
             "The audit was a quick look: no captioner was asked, so that finding nothing is no promise.",

@@ -62,6 +62,7 @@ def test_codes_never_change() -> None:
         "SRD905": "clashing-keys",
         "SRD906": "sanitizing-incomplete",
         "SRD907": "nothing-audited",
+        "SRD909": "quick-look",
     }
 
 
