@@ -113,7 +113,12 @@ def test_a_gguf_file_of_smollm2_finds_the_word_that_does_not_belong() -> None:
 
 
 def test_without_padding_a_gpt2_gives_what_its_own_forward_gives() -> None:
-    texts = ["a red star on the beach", "dogs", "two dogs play and one barks at a banana that lies on the red beach", ""]
+    texts = [
+        "a red star on the beach",
+        "dogs",
+        "two dogs play and one barks at a banana that lies on the red beach",
+        "",
+    ]
     embedded = LanguageModel()
     assert embedded.gpt2 is not None
     own = embedded.log_probs(texts), embedded.word_gains(texts)
