@@ -13,6 +13,15 @@ REPLACE = ("caption", "image+caption", "drop", "drop-caption")
 TXT = ("lines", "whole")
 REPORTS = ("sarif", "junit", "github", "gitlab")
 FALLBACK = ("reference", "drop", "quarantine")
+ENGINES = ("local", "ray")
+HOW = ("engine", "workers", "ray_address", "rank", "world_size", "merge", "rehash")
+"""Settings that say how an audit is computed, and change nothing of what it finds."""
+RANK_LACKS = {
+    "sanitize": "a job decides nothing; give --sanitize to the audit that merges the jobs",
+    "canary": "jobs need one and the same canary. Make it with `srdscan finetune`, and pass its folder as --captioner",
+    "merge": "merge the jobs when all of them are done",
+}
+"""What does not go with a part of a data set, and what to do in its place."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,13 @@ class AuditConfig:
         severity: code or prefix -> `error`, `warning` or `note`; a note never fails the gate.
         baseline: file of findings that were accepted; only others fail the gate.
         report: further forms of the report: `sarif`, `junit`, `github`, `gitlab`, or `all`.
+        engine: what scores the units: `local` (this machine) or `ray`.
+        workers: units scored at once; None takes one a GPU, or one if there is none.
+        ray_address: of a running Ray cluster; None takes RAY_ADDRESS, or starts Ray on this machine.
+        rank: which of `world_size` jobs this is, from 0: only its units are scored, and nothing is decided.
+        world_size: jobs that share the data set.
+        merge: folders that such jobs left; their scores are decided over, nothing is scored.
+        rehash: hash units that an earlier run completed even where their files' times say that nobody touched them.
     """
 
     shards: tuple[str, ...] = ()
@@ -97,6 +113,13 @@ class AuditConfig:
     severity: Mapping[str, str] = field(default_factory=dict)
     baseline: Path | None = None
     report: tuple[str, ...] = ()
+    engine: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    rank: int | None = None
+    world_size: int | None = None
+    merge: tuple[str, ...] = ()
+    rehash: bool = False
 
     @property
     def reading(self) -> ReadOptions:
@@ -145,12 +168,36 @@ class AuditConfig:
             raise ConfigError(f"canary_epochs {self.canary_epochs}: must be at least 1")
         if not 0 <= self.max_unaudited <= 1:
             raise ConfigError(f"max_unaudited {self.max_unaudited}: must be a share from 0 to 1, for example 0.01")
+        self._check_engine()
         allowed_share(self.fail_on)
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
         for name in self.report:
             if name not in (*REPORTS, "all"):
                 raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+
+    def _check_engine(self) -> None:
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine {self.engine!r}: must be one of {', '.join(ENGINES)}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers {self.workers}: must be at least 1")
+        if self.ray_address is not None and self.engine != "ray":
+            raise ConfigError("ray_address: belongs to engine ray; add --engine ray")
+        if (self.rank is None) != (self.world_size is None):
+            raise ConfigError("rank and world_size: belong together, such as --rank 0 --world-size 4")
+        if self.rank is not None and self.world_size is not None and not 0 <= self.rank < self.world_size:
+            raise ConfigError(f"rank {self.rank}: must be from 0 to {self.world_size - 1}, for {self.world_size} jobs")
+        several = (self.workers or 1) > 1 or self.engine == "ray" or self.rank is not None or self.merge
+        if self.limit is not None and several:
+            raise ConfigError(
+                "limit: which samples are the first is known to a single process alone; leave it out, or leave out "
+                "workers, engine, rank and merge"
+            )
+        for name, wanted in (("sanitize", self.sanitize), ("canary", self.canary), ("merge", self.merge)):
+            if self.rank is not None and wanted:
+                raise ConfigError(f"rank and {name}: {RANK_LACKS[name]}")
+        if self.canary and self.merge:
+            raise ConfigError(f"merge and canary: {RANK_LACKS['canary']}")
 
 
 def allowed_share(fail_on: str) -> float | None:
