@@ -65,8 +65,11 @@ def print_part(part: "Part") -> None:
         console.print(f"  [yellow]damaged[/] {escape(visible(problem))}")
     console.print(
         f"Job {part.rank} of {part.world_size} (from 0): {part.samples:,} samples of {part.units:,} of "
-        f"{part.all_units:,} shards are scored in {escape(str(part.out))}. Nothing is decided yet: "
-        "when all jobs are done, run srdscan audit with the same data and options, --merge and the --out folder of each job, and another --out."
+        f"{part.all_units:,} shards are scored in {escape(str(part.out))}."
+    )
+    console.print(
+        "Nothing is decided yet. When all jobs are done, run srdscan audit with the same data and options, --merge and "
+        "the --out folder of each job, and another --out."
     )
 
 

@@ -37,7 +37,7 @@ class Engine(Protocol):
 
     Attributes:
         name: as `--engine` takes it.
-        workers: how many units are scored at once.
+        workers: how many units are scored at once; 0 as long as a cluster has not said.
     """
 
     @property

@@ -25,6 +25,8 @@ from srdscan.sources.base import Source
 
 LOOK_AGAIN = 5.0
 """Seconds that a network file system has to show what another node wrote."""
+SHOWN = ("CPU", "GPU")
+"""What a cluster has, in the events."""
 
 
 class RemoteScorer:
@@ -91,6 +93,7 @@ class OnRay:
         busy: dict[Any, Actor] = {}
         with _cluster(self.address):
             hire = self._hiring(task)
+            watch.event("cluster", workers=self.workers, **_resources(ray))
             try:
                 while waiting or busy:
                     while waiting and len(busy) < self.workers:
@@ -166,6 +169,11 @@ class OnRay:
                     f"--out {self.state.out}: a worker wrote its scores elsewhere. Name a folder that all nodes share"
                 )
             time.sleep(0.2)
+
+
+def _resources(ray: Any) -> dict[str, float]:
+    there = ray.cluster_resources()
+    return {name: there.get(name, 0.0) for name in SHOWN}
 
 
 def _ray() -> Any:

@@ -52,7 +52,7 @@ def score_units(
     events.add(
         "started",
         engine=engine.name,
-        workers=engine.workers,
+        workers=engine.workers or None,
         units=len(wanted),
         finished=len(found),
         host=socket.gethostname(),
