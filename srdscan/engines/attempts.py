@@ -29,12 +29,13 @@ class Attempts:
         """A unit was finished."""
         self._in_a_row = 0
 
-    def died(self, number: int | None, exitcode: int | None) -> str | None:
+    def died(self, number: int | None, how: str, crashed: bool) -> str | None:
         """A worker died.
 
         Args:
             number: of the unit that it worked on; None while it loaded its models.
-            exitcode: minus the signal that ended it; None if that is not known.
+            how: in words.
+            crashed: of its own accord, as far as is known.
 
         Returns:
             What is wrong with the unit, if it is not to be tried again.
@@ -45,18 +46,22 @@ class Attempts:
         self._in_a_row += 1
         if self._in_a_row >= IN_A_ROW:
             raise ModelError(
-                f"{IN_A_ROW} workers died one after the other with no shard finished, the last one {how(exitcode)}. "
+                f"{IN_A_ROW} workers died one after the other with no shard finished, the last one {how}. "
                 "If memory ran out, take fewer --workers or a smaller --batch-size, and run the same command again: "
                 "it continues"
             )
         if number is None:
             return None
-        from_outside = exitcode is None or exitcode in FROM_OUTSIDE
         self._of[number] += 1
-        self._shares[number] += CRASHES if from_outside else KILLS
+        self._shares[number] += KILLS if crashed else CRASHES
         if self._shares[number] < CRASHES * KILLS:
             return None
-        return f"{self._of[number]} processes that scored it died, the last one {how(exitcode)}"
+        return f"{self._of[number]} processes that scored it died, the last one {how}"
+
+
+def crashed(exitcode: int | None) -> bool:
+    """Whether a process ended of its own accord, and not by a signal that others send."""
+    return exitcode not in FROM_OUTSIDE
 
 
 def how(exitcode: int | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from srdscan.engines.attempts import Attempts, how
+from srdscan.engines.attempts import Attempts, crashed, how
 from srdscan.engines.base import Watch
 from srdscan.engines.task import ScoringTask
 from srdscan.engines.worker import Advanced, Done, Failed, Ready, work
@@ -111,7 +112,9 @@ class Local:
     def _hire(self, task: ScoringTask, slot: int) -> Worker:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(task, theirs), daemon=True, name=f"srdscan-worker-{slot}")
+        process = context.Process(
+            target=work, args=(pickle.dumps(task), theirs), daemon=True, name=f"srdscan-worker-{slot}"
+        )
         variables = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads of several workers that wait must not hold the cores
         if self.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
@@ -137,20 +140,20 @@ class Local:
         worker.process.kill()  # what closed its pipe and does not end
         worker.process.join()
         worker.pipe.close()
-        number = worker.unit
+        number, exitcode = worker.unit, worker.process.exitcode
         unit = self.source.units[number] if number is not None else None
         watch.event(
             "worker died",
             worker=worker.slot,
             pid=worker.process.pid,
-            how=how(worker.process.exitcode),
+            how=how(exitcode),
             number=number,
             name=unit and unit.name,
         )
         if number is not None:
             self.state.tidy(number)
             watch.advance(number, -worker.images)
-        problem = attempts.died(number if worker.ready else None, worker.process.exitcode)
+        problem = attempts.died(number if worker.ready else None, how(exitcode), crashed(exitcode))
         if number is None or unit is None:
             return
         if problem is None:

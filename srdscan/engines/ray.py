@@ -108,8 +108,8 @@ class OnRay:
                             said = ray.get(call)
                         except ray.exceptions.RayTaskError as error:
                             raise getattr(error, "cause", None) or error from error
-                        except ray.exceptions.RayError:
-                            yield from self._bury(actor, number, waiting, attempts, watch)
+                        except ray.exceptions.RayError as error:
+                            yield from self._bury(actor, str(error), waiting, attempts, watch)
                             continue
                         if isinstance(said, UnitRecord):
                             attempts.finished()
@@ -147,12 +147,14 @@ class OnRay:
         return lambda: remote.remote(task)
 
     def _bury(
-        self, actor: Actor, number: int, waiting: deque[int], attempts: Attempts, watch: Watch
+        self, actor: Actor, error: str, waiting: deque[int], attempts: Attempts, watch: Watch
     ) -> Iterator[tuple[int, UnitRecord]]:
         """What becomes of the unit of an actor that is gone: it waits again, or counts as damaged."""
-        unit = self.source.units[number]
-        watch.event("worker died", pid=actor.pid, number=number, name=unit.name)
-        problem = attempts.died(number if actor.pid is not None else None, None)
+        number = actor.unit
+        assert number is not None
+        unit, words = self.source.units[number], " ".join(error.split())[:300]
+        watch.event("worker died", pid=actor.pid, how=words, number=number, name=unit.name)
+        problem = attempts.died(number if actor.pid is not None else None, f"with the words: {words}", crashed=False)
         if problem is None:
             waiting.appendleft(number)
             return

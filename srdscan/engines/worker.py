@@ -1,4 +1,7 @@
-"""A worker process: loads what a task names, scores the units it is given, and ends when nobody wants it any more."""
+"""A worker process: loads what a task names, scores the units it is given, and ends when nobody wants it any more.
+
+Nothing heavy is imported before it watches its parent: libraries and models take seconds to load.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,10 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from srdscan.engines.task import ScoringTask, prepare
-from srdscan.measure.state import UnitRecord
+if TYPE_CHECKING:
+    from srdscan.measure.state import UnitRecord
 
 
 @dataclass(frozen=True)
@@ -46,13 +49,20 @@ class WorkerError(RuntimeError):
     """An error of a worker that cannot be handed on as it is; the message is its traceback."""
 
 
-def work(task: ScoringTask, pipe: Connection[Any, Any]) -> None:
-    """The whole life of a worker: numbers of units come through the pipe, until it is closed or the parent ends it."""
+def work(task: bytes, pipe: Connection[Any, Any]) -> None:
+    """The whole life of a worker: numbers of units come through the pipe, until it is closed or the parent ends it.
+
+    Args:
+        task: a pickled `ScoringTask`.
+        pipe: takes numbers, gives `Ready`, `Advanced`, `Done` and `Failed`.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal, for the whole group: the parent sees to it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with_parent, daemon=True, name="srdscan-orphan").start()
     try:
-        scorer = prepare(task)
+        from srdscan.engines.task import prepare
+
+        scorer = prepare(pickle.loads(task))
         pipe.send(Ready())
         while True:
             pipe.send(Done(scorer.score(pipe.recv(), lambda images: pipe.send(Advanced(images)))))

@@ -21,7 +21,7 @@ from runs import assert_same_outputs
 from srdscan import scenes
 from srdscan.audit import audit, score_part
 from srdscan.config import AuditConfig, ConfigError
-from srdscan.engines.attempts import IN_A_ROW, Attempts
+from srdscan.engines.attempts import IN_A_ROW, Attempts, crashed, how
 from srdscan.engines.task import describe, prepare
 from srdscan.models.fetch import ModelError
 
@@ -170,10 +170,10 @@ def test_a_worker_that_sees_other_data_says_so(config: AuditConfig) -> None:
 
 def test_a_unit_at_which_processes_crash_is_given_up() -> None:
     attempts = Attempts()
-    said = [attempts.died(7, -signal.SIGSEGV) for _ in range(3)]
+    said = [attempts.died(7, how(-signal.SIGSEGV), crashed(-signal.SIGSEGV)) for _ in range(3)]
     assert said[:2] == [None, None]
     assert said[2] == "3 processes that scored it died, the last one killed by SIGSEGV"
-    said = [attempts.died(8, -signal.SIGKILL) for _ in range(10)]
+    said = [attempts.died(8, how(-signal.SIGKILL), crashed(-signal.SIGKILL)) for _ in range(10)]
     assert said[:9] == [None] * 9, "who kills processes from outside means no unit in particular"
     assert said[9] is not None
 
@@ -181,9 +181,9 @@ def test_a_unit_at_which_processes_crash_is_given_up() -> None:
 def test_workers_that_all_die_end_the_run() -> None:
     attempts = Attempts()
     for _ in range(IN_A_ROW - 1):
-        attempts.died(None, -signal.SIGKILL)
+        attempts.died(None, "killed", crashed=False)
     attempts.finished()
     for _ in range(IN_A_ROW - 1):
-        attempts.died(None, -signal.SIGKILL)
+        attempts.died(None, "killed", crashed=False)
     with pytest.raises(ModelError, match="fewer --workers"):
-        attempts.died(None, -signal.SIGKILL)
+        attempts.died(None, "killed", crashed=False)
