@@ -32,10 +32,11 @@ def start(shards: Path, out: Path, workers: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def children(pid: int) -> list[int]:
-    """Processes that a process started."""
+def workers_of(pid: int) -> list[int]:
+    """The worker processes of an audit; beside them there is one that keeps its books."""
     try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+        return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
     except OSError:
         return []
 
@@ -44,7 +45,8 @@ def main() -> None:
     """Parses, runs, prints."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--shards", type=int, default=120, help="of 16 drawn scenes each")
+    parser.add_argument("--shards", type=int, default=120, help="of drawn scenes")
+    parser.add_argument("--size", type=int, default=16, help="scenes in a shard")
     parser.add_argument("--longest", type=float, default=8.0, help="seconds between two kills, at most")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
@@ -52,7 +54,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         shards, calm, out = (Path(folder) / name for name in ("shards", "calm", "out"))
         shards.mkdir()
-        scenes.write_shards(shards, 16 * options.shards, 16, seed=options.seed)
+        scenes.write_shards(shards, options.size * options.shards, options.size, seed=options.seed)
         begun = time.monotonic()
         start(shards, calm, 1).wait()
         calm_seconds, begun = time.monotonic() - begun, time.monotonic()
@@ -63,7 +65,7 @@ def main() -> None:
                 break
             time.sleep(generator.uniform(0, options.longest))
             whole = generator.random() < 0.1
-            victims = [process.pid] if whole else children(process.pid)
+            victims = [process.pid] if whole else workers_of(process.pid)
             if not victims or (out / "report.json").exists():
                 continue
             with suppress(ProcessLookupError):

@@ -27,6 +27,9 @@ from srdscan.sources.base import Source
 PATIENCE = 10.0
 """Seconds that a worker that gave up has to end."""
 
+OF_KILLED = "ignore:resource_tracker:UserWarning"
+"""What libraries had open in a worker that was ended is closed by Python, which says so."""
+
 
 @dataclass
 class Worker:
@@ -115,7 +118,10 @@ class Local:
         process = context.Process(
             target=work, args=(pickle.dumps(task), theirs), daemon=True, name=f"srdscan-worker-{slot}"
         )
-        variables = {"OMP_WAIT_POLICY": "PASSIVE"}  # threads of several workers that wait must not hold the cores
+        variables = {
+            "OMP_WAIT_POLICY": "PASSIVE",  # threads of several workers that wait must not hold the cores
+            "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), OF_KILLED))),
+        }
         if self.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self.gpus[slot % len(self.gpus)]
         with _environment(variables):

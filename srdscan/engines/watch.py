@@ -28,6 +28,7 @@ class Overseer:
         self._units, self._progress, self._events, self._limit = units, progress, events, limit
         sizes = [weight(unit) for unit in units]
         self._weights = sizes if all(sizes) else [1] * len(units)
+        self._all = sum(self._weights)
         self._done = self._samples = 0
 
     def begin(self, finished: dict[int, UnitRecord]) -> None:
@@ -64,4 +65,4 @@ class Overseer:
     def _expected(self) -> int | None:
         if self._limit is not None:
             return self._limit
-        return round(self._samples * sum(self._weights) / self._done) if self._done else None
+        return round(self._samples * self._all / self._done) if self._done else None
