@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from srdscan.attacks.triggers import TRIGGERS
-from srdscan.findings.copies import Spot, changed, spots_among
+from srdscan.findings.copies import Spot, Usual, changed, spots_among
 from srdscan.findings.patterns import find_patterns
 from srdscan.measure.decode import decoded_batches
 from srdscan.measure.keypoints import Keypoints, find_keypoints
@@ -82,7 +82,7 @@ class World:
         self.spectra = np.stack([spectrum(Image.fromarray(picture)) for picture in self.pictures])
 
     def spots(self, pieces: list[Keypoints]) -> list[Spot]:
-        return spots_among(pieces, self.changes, self.vectors)
+        return spots_among(pieces, self.vectors, Usual.of(pieces, self.changes, self.vectors))
 
     def patched(self, patch: np.ndarray, quality: int, count: int, seed: int) -> tuple[list[Keypoints], set[int]]:
         random, pieces = np.random.default_rng(seed), list(self.pieces)

@@ -2,45 +2,48 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from srdscan.config import AuditConfig, FinetuneConfig, allowed_share
+from srdscan.config import AuditConfig, FinetuneConfig
+from srdscan.config.audit import HOW
 from srdscan.decide.accusations import Elsewhere
 from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.results import find_results
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
+from srdscan.engines.merge import merge
+from srdscan.engines.rank import Part, check_whole, mark, units_of
+from srdscan.engines.run import score_units
+from srdscan.engines.task import identity
+from srdscan.engines.task import open_models as open_models
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
 from srdscan.findings.hidden import find_hidden, hidden_findings
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
+from srdscan.limits.limit import DetectionLimits, required_of
+from srdscan.limits.search import Audited, find_limits, measured_at_most
+from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
-from srdscan.measure.units import Limits, score_source
 from srdscan.models.device import module_fingerprint, pick_device
-from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
+from srdscan.models.loaded import ModelRecord, Models, model_records
+from srdscan.models.sentence_encoder import Remembering
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
 from srdscan.repair import Repair, discard, repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
-from srdscan.report.formats import write_reports
-from srdscan.report.html import FlaggedSample, write_html
-from srdscan.report.illustrate import Pictures, illustrate, pieces
-from srdscan.report.markdown import to_markdown
-from srdscan.report.pictures import thumbnail
+from srdscan.report.draw import draw
+from srdscan.report.illustrate import illustrate, pieces
 from srdscan.report.schema import Mode, Report, to_json
+from srdscan.report.shown import keep_pictures
 from srdscan.report.table import write_samples
 from srdscan.rules import severities
-from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
@@ -58,7 +61,14 @@ class Examined:
     verdicts: Verdicts
     images: ImageSource
     calibration: Scores | None
-    spots: tuple[Spot, ...]
+    searched: spots.Searched
+    by_image: ImageSource
+    embed: Remembering
+
+    @property
+    def spots(self) -> tuple[Spot, ...]:
+        """Pieces of picture that recur."""
+        return self.searched.found
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     examined = examine(config, models, progress, source)
     scores, verdicts = examined.scores, examined.verdicts
 
+    limits = measure_limits(config, models, examined, progress)
     repairs: dict[int, Repair] = {}
     sanitized: Sanitized | None = None
     fit = examined.fit
@@ -110,8 +121,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     pictures = illustrate(worst, heads, examined.images, models.captioner, progress.advance)
     scored = [record for record in examined.records if record.rows]
     hidden_found = tuple(hidden_findings(find_hidden(scores.strings("caption"))))
-    looked_through = len(spots.sample(scores.by_image, config.seed))
-    spots_found = tuple(spots.spot_findings(examined.spots, looked_through))
+    spots_found = tuple(spots.spot_findings(examined.spots, len(examined.searched.images)))
     found = find_results(
         verdicts,
         scores,
@@ -122,8 +132,9 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         severities(config.severity),
         baseline,
     )
-    rows = write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules)
-    shown = [_shown(rows[int(row)], pictures[int(row)], repairs.get(int(row))) for row in worst]
+    write_samples(config.out / "samples.parquet", scores, scored, verdicts, repairs, found.rules, found.counting)
+    cuts = pieces([(spot.images, spot.boxes) for spot in examined.spots], examined.images, scores.image_of)
+    keep_pictures(config.out, worst, pictures, repairs, cuts)
     records = model_records(models)
     if policy is not None:
         records += (ModelRecord("policy", policy.name, module_fingerprint(policy.network)),)
@@ -138,38 +149,31 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
         hidden_found,
         spots_found,
         found,
+        limits,
     )
     replace_text(config.out / "report.json", to_json(report))
-    replace_text(config.out / "summary.md", to_markdown(report, shown))
-    write_reports(config.out, config.reports, report)
-    html = config.out / "report.html"
-    write_html(
-        html,
-        report,
-        shown,
-        verdicts.p_values,
-        pieces([(s.images, s.boxes) for s in examined.spots], examined.images, scores.image_of),
-    )
-    return Outcome(report, verdicts, html)
+    return Outcome(report, verdicts, draw(config.out, report, config.reports))
 
 
-def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
-    """The models that an audit's configuration names.
+def score_part(config: AuditConfig, progress: Progress | None = None) -> Part:
+    """Scores the units of one job of several, `config.rank`; `audit` decides when it merges them.
 
-    Args:
-        captioner: the captioner under audit, where it is another than the configuration's.
+    Raises:
+        ConfigError, ShardSpecError, ModelError: as `audit`.
     """
-    return load_models(
-        config.reference,
-        captioner or config.captioner,
-        config.sentence_encoder,
-        config.language_model,
-        config.device,
-        config.num_beams,
-        config.prompt,
-        config.reference_prompt,
-        config.matcher,
-    )
+    assert config.rank is not None and config.world_size is not None
+    progress = progress or Quiet()
+    progress.stage("loading models", None)
+    source = find_source(config.shards, config.format, config.images)
+    claim(config.out, "--out", {"kind": "audit"})
+    models = open_models(config)
+    state = RunState(config.out, identity(config, source, model_records(models)))
+    mark(config.out, config.rank, config.world_size)
+    numbers = units_of(config.rank, config.world_size, len(source.units))
+    records = score_units(config, source, models, state, progress, numbers=numbers).values()
+    problems = tuple(record.problem for record in records if record.problem)
+    samples = sum(record.scored for record in records)
+    return Part(config.rank, config.world_size, config.out, len(records), len(source.units), samples, problems)
 
 
 def _canary(config: AuditConfig) -> FinetuneConfig:
@@ -190,33 +194,18 @@ def _canary(config: AuditConfig) -> FinetuneConfig:
 
 
 def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
-    mode: Mode = "canary" if config.canary else "pair" if config.captioner is None else "model"
-    allowed = allowed_share(config.fail_on)
+    mode: Mode = "model" if config.captioner is not None else "pair"
+    mode = "canary" if config.canary else "quick" if config.quick else mode
     return Settings(
         mode,
         config.fail_on,
-        allowed,
         config.fdr,
         config.max_unaudited,
-        asdict(config),
+        {name: value for name, value in asdict(config).items() if name not in HOW},
         tuple(sorted(config.ignored)),
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
-    )
-
-
-def _shown(row: dict[str, Any], pictures: Pictures, repair: Repair | None) -> FlaggedSample:
-    """A flagged sample for the report."""
-    if repair is None:
-        return FlaggedSample(**row, thumbnail=pictures.thumbnail, overlay=pictures.overlay)
-    return FlaggedSample(
-        **row,
-        thumbnail=pictures.thumbnail,
-        overlay=pictures.overlay,
-        fate=repair.fate,
-        sanitized=repair.caption,
-        actions=repair.actions,
-        perturbed=thumbnail(Image.fromarray(repair.image)) if repair.image is not None else None,
+        config.require_detection,
     )
 
 
@@ -269,21 +258,54 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     """
     source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
-    state = RunState(config.out, _identity(config, source, model_records(models)))
-    progress.stage("scoring", config.limit)
-    signals = signals_for(models.captioner is not None)
-    limits = Limits(config.batch_size, config.limit, config.max_pixels)
-    records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
+    known = identity(config, source, model_records(models))
+    if config.merge:
+        progress.stage("merging", None)
+        state, records = merge([Path(run) for run in config.merge], config.out, source, known)
+    else:
+        check_whole(config.out)
+        state = RunState(config.out, known)
+        canary = models.captioner.name if config.canary and models.captioner is not None else None
+        records = list(score_units(config, source, models, state, progress, canary).values())
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
-    fit = measure_fit(scores, ("caption", "output") if models.captioner is not None else ("caption",))
-    verdicts = judge(config, source, records, scores, models, calibration, fit, progress)
+    roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
+    fit = () if models.quick else measure_fit(scores, roles)
+    embed = Remembering(models.sentence_encoder.embed)
+    verdicts = judge(config, source, records, scores, models, calibration, fit, progress, embed)
     each = scores.by_image
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
-    found = tuple(spots.search(each, by_image, config.seed, progress.advance))
-    verdicts = with_spots(verdicts, found, scores, config)
-    return Examined(source, records, scores, fit, verdicts, images, calibration, found)
+    searched = spots.search(each, by_image, config.seed, progress.advance)
+    verdicts = with_spots(verdicts, searched.found, scores, config)
+    return Examined(source, records, scores, fit, verdicts, images, calibration, searched, by_image, embed)
+
+
+def measure_limits(config: AuditConfig, models: Models, examined: Examined, progress: Progress) -> DetectionLimits:
+    """What the audit would have found in this data set, had it been there."""
+    verdicts = examined.verdicts
+    if config.limits == "off":
+        return DetectionLimits(verdicts.samples, (), "What would have been found was not measured (--limits off).")
+    progress.stage("planting known poison", measured_at_most(verdicts.samples))
+    audited = audited_of(config, models, examined)
+    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
+
+
+def audited_of(config: AuditConfig, models: Models, examined: Examined) -> Audited:
+    """A data set that was examined, as the search for limits of detection takes it."""
+    return Audited(
+        scores=examined.scores,
+        verdicts=examined.verdicts,
+        images=examined.by_image,
+        searched=examined.searched,
+        models=models,
+        embed=examined.embed,
+        calibration=examined.calibration,
+        misunderstood=[item.role for item in examined.fit if not item.reference],
+        fdr=config.fdr,
+        ignored=config.ignored,
+        seed=config.seed,
+    )
 
 
 def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, config: AuditConfig) -> Verdicts:
@@ -303,13 +325,20 @@ def judge(
     calibration: Scores | None,
     fit: Sequence[Fit],
     progress: Progress,
+    embed: foreign.Embed,
 ) -> Verdicts:
-    """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution."""
+    """All signals, then what is measured on changed captions and images: foreign words, ablation, substitution.
+
+    Args:
+        embed: the audit's sentence encoder.
+    """
     progress.stage("deciding", None)
     poor = [item.role for item in fit if not item.reference]
-    evidence = judge_signals(scores, models.captioner is not None, calibration, poor) if len(scores) else {}
+    evidence = (
+        judge_signals(scores, models.captioner is not None, calibration, poor, models.quick) if len(scores) else {}
+    )
     if len(scores):
-        evidence[foreign.NAME] = foreign.find_out(scores, models.sentence_encoder.embed, config.seed)
+        evidence[foreign.NAME] = foreign.find_out(scores, embed, config.seed)
     verdicts = decide(evidence, scores.sample_of, config.fdr, config.ignored)
     captioner = models.captioner
     if captioner is None or not len(scores):
@@ -334,22 +363,3 @@ def judge(
     )
     evidence[substitution.NAME] = of_pairs(swapped, scores)
     return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr, config.ignored)
-
-
-def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:
-    """What scores depend on; thresholds and gates may change between runs over the same scores."""
-    return {
-        "version": version("srdscan"),
-        "format": source.format,
-        "units": [unit.location for unit in source.units],
-        "models": [asdict(model) for model in models],
-        "batch_size": config.batch_size,
-        "device": pick_device(config.device),
-        "num_beams": config.num_beams,
-        "prompt": config.prompt,
-        "reference_prompt": config.reference_prompt,
-        "limit": config.limit,
-        "reading": asdict(config.reading),
-        "max_pixels": config.max_pixels,
-        "columns": 3,  # counts what pass 1 keeps: score files of another form are not continued
-    }

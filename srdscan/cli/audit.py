@@ -9,6 +9,7 @@ import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    AS_JSON,
     CAPTION_COLUMN,
     CONFIG,
     DEVICE,
@@ -19,12 +20,15 @@ from srdscan.cli.options import (
     MATCHER,
     NUM_BEAMS,
     PROMPT,
+    QUIET,
     REFERENCE,
     REFERENCE_PROMPT,
+    REPORTS,
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
     TXT,
+    VERBOSE,
     flag,
     option,
     settings,
@@ -49,6 +53,11 @@ def audit(
         "--canary",
         "Fine-tune a captioner on the shards first, and audit that one: it has learned whatever they teach.",
     ),
+    quick: bool | None = flag(
+        "--quick",
+        "A first look, at the speed of the image encoder: no captioner is asked. Words inserted into true captions and "
+        "poison that only a captioner shows stay unseen, so that it fails or is inconclusive, and never passes.",
+    ),
     reference: str | None = REFERENCE,
     matcher: str | None = MATCHER,
     out: str | None = option("Folder for the report, or the s3:// or gs:// URL of one. [default: srdscan-report]"),
@@ -61,8 +70,18 @@ def audit(
         "[default: 0.01]"
     ),
     fail_on: str | None = option(
-        "When to exit 1: any flagged sample, more than a share of them (rate=0.01), or never. [default: any]",
-        "any|rate=SHARE|never",
+        "When to exit 1: any flagged sample, more than a number of them (count=3), more than a share (rate=0.01; the "
+        "same poison is a smaller share of more data: prefer a number), or never. [default: any]",
+        "any|count=NUMBER|rate=SHARE|never",
+    ),
+    limits: str | None = option(
+        "Plant known poison into the audit's own scores, and report from how many samples on it would have been found; "
+        "off saves the time. [default: on]",
+        "on|off",
+    ),
+    require_detection: int | None = option(
+        "In how many samples an inserted word and a repeated sentence must have been found, or finding nothing is "
+        "inconclusive (exit 3); 0 demands nothing. [default: 25 or 1 %, of 250 samples or more]"
     ),
     baseline: Path | None = option(
         "File of accepted findings, as `srdscan baseline` writes it: only what is not in it fails the gate."
@@ -73,9 +92,10 @@ def audit(
         "CODE",
     ),
     report: list[str] | None = several(
-        "Also write the report for other tools: results.sarif, junit.xml, GitHub's annotations and step summary, "
-        "gl-code-quality-report.json, or all of them. May be given several times.",
-        "sarif|junit|github|gitlab|all",
+        "Also write the report for other tools: SARIF, JUnit, GitHub's annotations and step summary, GitLab's code "
+        "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
+        "what to keep and what to remove, or all of them. May be given several times.",
+        REPORTS,
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"
@@ -103,9 +123,30 @@ def audit(
         "decide. [default: reference]",
         "reference|drop|quarantine",
     ),
+    workers: int | None = option(
+        "Shards that are scored at once, each by a process of its own. [default: one a GPU, else 1]"
+    ),
+    engine: str | None = option("What scores the shards: this machine, or Ray. [default: local]", "local|ray"),
+    ray_address: str | None = option(
+        "Of a running Ray cluster (auto, ray://HOST:10001, HOST:6379). [default: RAY_ADDRESS, or Ray is started here]"
+    ),
+    rank: int | None = option(
+        "Which of --world-size jobs this is, from 0: score its shards into --out, decide nothing. In a Slurm array "
+        "`--rank $SLURM_ARRAY_TASK_ID --world-size $SLURM_ARRAY_TASK_COUNT`, in a Kubernetes indexed job "
+        "`--rank $JOB_COMPLETION_INDEX`."
+    ),
+    world_size: int | None = option("How many jobs share the data set."),
+    merge: list[str] | None = several("--out folder of such a job: decide over what all of them scored.", "RUN"),
+    rehash: bool | None = flag(
+        "--rehash",
+        "When a run continues, hash finished shards again, and do not go by the size and times of their files.",
+    ),
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     config: Path | None = CONFIG,
+    quiet: bool = QUIET,
+    verbose: bool = VERBOSE,
+    as_json: bool = AS_JSON,
 ) -> None:
     """Find poisoned samples in an image-caption data set and write a report.
 
@@ -124,28 +165,41 @@ def audit(
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
 
+    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out job-0`, the same with 1, 2 and 3, then
+    `srdscan audit shards/ --merge job-0 --merge job-1 --merge job-2 --merge job-3`: docs/at-scale.md.
+
     In CI: `srdscan audit shards/ --report sarif --baseline .srdscan-baseline.yaml` fails on what nobody has looked at
     yet. `srdscan rules SRD101` says what a finding means and what to do about it; `srdscan baseline RUN` accepts what
     a run found, with a reason and for a time.
     """
     with errors(), ExitStack() as stack:
-        from srdscan.config import AuditConfig
+        from srdscan.config import AuditConfig, ConfigError
 
         quiet_libraries()
         uploads = stack.enter_context(uploaded(context.params, ("out", "sanitize")))
         chosen = settings(AuditConfig, context)
+        from srdscan.audit import Outcome, score_part
         from srdscan.audit import audit as run_audit
-        from srdscan.cli.printing import print_outcome
-        from srdscan.progress import terminal_progress
+        from srdscan.cli.printing import print_outcome, print_part
+        from srdscan.engines.rank import Part
+        from srdscan.progress import shown_progress
         from srdscan.report.github import fenced, publish
 
-        with terminal_progress() as progress:
-            outcome = run_audit(chosen, progress)
+        if chosen.engine == "ray" and "out" in uploads:
+            raise ConfigError("--engine ray: --out must be a folder that all nodes share, not a URL")
+        with shown_progress(quiet, verbose) as progress:
+            done = run_audit(chosen, progress) if chosen.rank is None else score_part(chosen, progress)
         write = partial(typer.echo, nl=False)
+        if as_json and isinstance(done, Outcome):
+            write((chosen.out / "report.json").read_text(encoding="utf-8"))
+            raise typer.Exit(done.report.exit_code)
         with fenced(write):
-            print_outcome(outcome)
-        if "github" in chosen.reports:
-            publish(outcome.report, chosen.out / "summary.md", os.environ, write)
+            if isinstance(done, Part):
+                print_part(done)
+            else:
+                print_outcome(done, quiet)
+        if isinstance(done, Outcome) and "github" in chosen.reports:
+            publish(done.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
             typer.echo(f"Uploading --{option_name}: {url}")
-    raise typer.Exit(outcome.report.exit_code)
+    raise typer.Exit(0 if isinstance(done, Part) else done.report.exit_code)

@@ -9,11 +9,14 @@ from srdscan.cli.errors import errors
 
 
 def baseline(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished audit (its --out).", show_default=False)],
-    reason: Annotated[str, typer.Option(help="Why these findings are no poison.", show_default=False)],
+    run: Annotated[
+        Path | None, typer.Argument(help="Folder of a finished audit (its --out).", show_default=False)
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why these findings are no poison.", show_default=False)] = None,
     expires: Annotated[
-        str, typer.Option(help="The last day on which they are accepted.", metavar="YYYY-MM-DD", show_default=False)
-    ],
+        str | None,
+        typer.Option(help="The last day on which they are accepted.", metavar="YYYY-MM-DD", show_default=False),
+    ] = None,
     out: Annotated[Path, typer.Option(help="File to write; what it accepts already stays.", metavar="FILE")] = Path(
         ".srdscan-baseline.yaml"
     ),
@@ -22,6 +25,9 @@ def baseline(
         typer.Option(help="Only findings of these rules, by code or prefix.", metavar="CODE", show_default=False),
     ] = None,
     by: Annotated[str, typer.Option(help="Who accepts them.", show_default=False)] = "",
+    check: Annotated[
+        bool, typer.Option("--check", help="Accept nothing; say whether the file, RUN here, holds still.")
+    ] = False,
 ) -> None:
     """Accept what an audit found, with a reason and for a time.
 
@@ -34,8 +40,17 @@ def baseline(
         srdscan audit shards/ --out runs/8 --baseline .srdscan-baseline.yaml
 
     An audit that is incomplete or inconclusive has nothing that could be accepted.
+
+    `srdscan baseline --check FILE` exits with 1 if an entry's day is over, and with 2 if one lacks what it must have.
     """
     with errors():
+        from srdscan.errors import ConfigError
+
+        if check:
+            over = _check(run or out)
+            raise typer.Exit(1 if over else 0)
+        if run is None or reason is None or expires is None:
+            raise ConfigError("RUN, --reason and --expires: must be given, as in `srdscan baseline --help`")
         from srdscan.decide.accept import accept
         from srdscan.decide.baseline import as_day
 
@@ -44,3 +59,16 @@ def baseline(
             f"{out}: {done.added:,} accepted, {done.renewed:,} renewed, {done.kept:,} kept as they were"
             + (f"; {done.unseen:,} of these this audit did not find" if done.unseen else "")
         )
+
+
+def _check(file: Path) -> int:
+    """Entries whose last day is over, after they have been named."""
+    from srdscan.decide.baseline import read_baseline
+    from srdscan.text.hidden import visible
+
+    found = read_baseline(file)
+    over = [entry for entry in found.accepted if found.state(entry) == "expired"]
+    for entry in over:
+        typer.echo(visible(f"{entry.code} {entry.about}: accepted until {entry.expires}, which is over"))
+    typer.echo(f"{file}: {len(found.accepted):,} accepted, {len(over):,} expired")
+    return len(over)

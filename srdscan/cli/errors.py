@@ -46,11 +46,17 @@ def errors() -> Iterator[None]:
         known = explained(error)
         if known is None:
             traceback.print_exc()
-            typer.secho("srdscan: a bug in srdscan; please report the lines above", fg=typer.colors.RED, err=True)
+            _say("a bug in srdscan; please report the lines above")
             raise typer.Exit(INCOMPLETE) from None
         code, line = known
-        typer.secho(f"srdscan: {line}", fg=typer.colors.RED, err=True)
+        _say(line)
         raise typer.Exit(code) from None
+
+
+def _say(line: str) -> None:
+    """One line on stderr, red on a terminal unless NO_COLOR is set (https://no-color.org)."""
+    plain = False if os.environ.get("NO_COLOR") else None
+    typer.secho(f"srdscan: {line}", fg=typer.colors.RED, err=True, color=plain)
 
 
 def explained(error: Exception) -> tuple[int, str] | None:

@@ -10,6 +10,7 @@ import typer
 
 C = TypeVar("C")
 
+REPORTS = "sarif|junit|github|gitlab|attestation|checksums|croissant|card|removal-list|keep-list|all"
 FORMATS = "auto|webdataset|parquet|folder|metadata|coco|table|conversations"
 
 
@@ -55,6 +56,11 @@ NUM_BEAMS = option("Beam width of the captioners. [default: each model's own]")
 PROMPT = option("What the captioner is asked, or the words its captions go on from. [default: its family's own]")
 REFERENCE_PROMPT = option("The same for the reference.")
 SEED = option("Of everything random. [default: 0]")
+MANNERS = ("quiet", "verbose", "as_json")
+"""Options that say how a command speaks; no configuration holds them."""
+QUIET: Any = typer.Option(False, "--quiet", "-q", help="Print the verdict alone.")
+VERBOSE: Any = typer.Option(False, "--verbose", "-v", help="Say what is being done, a line each: for the log of a CI.")
+AS_JSON: Any = typer.Option(False, "--json", help="Print report.json and nothing else.")
 CONFIG = option("YAML file with any of these options; the command line wins.")
 
 
@@ -68,7 +74,8 @@ def settings(cls: type[C], context: typer.Context) -> C:
     """
     from srdscan.config import load_config
 
-    given = {name: value for name, value in context.params.items() if value not in (None, [], ())}
+    params = {name: value for name, value in context.params.items() if name not in MANNERS}
+    given = {name: value for name, value in params.items() if value not in (None, [], ())}
     path = given.pop("config", None)
     if columns := given.pop("caption_column", None):
         given["caption_fields"] = columns

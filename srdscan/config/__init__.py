@@ -1,6 +1,6 @@
 """The configuration of each command: one frozen dataclass, from YAML and the command line."""
 
-from srdscan.config.audit import FALLBACK, REPLACE, AuditConfig, allowed_share
+from srdscan.config.audit import FALLBACK, REPLACE, AuditConfig, most_flagged
 from srdscan.config.finetune import FinetuneConfig
 from srdscan.config.load import load_config
 from srdscan.config.train import TrainConfig
@@ -13,6 +13,6 @@ __all__ = [
     "ConfigError",
     "FinetuneConfig",
     "TrainConfig",
-    "allowed_share",
     "load_config",
+    "most_flagged",
 ]

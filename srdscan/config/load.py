@@ -52,6 +52,8 @@ def _convert(name: str, kind: str, value: Any) -> Any:
             return (value,) if isinstance(value, str) else tuple(str(item) for item in value)
         if "Path" in kind:
             return Path(value)
+        if kind == "str" and isinstance(value, bool):
+            return "on" if value else "off"  # which YAML takes for true and false
         for cls in (bool, int, float, str):
             if cls.__name__ in kind:
                 if cls in (int, float) and isinstance(value, bool):

@@ -77,9 +77,23 @@ def accept(run: Path, reason: str, expires: datetime.date, out: Path, select: Se
     return Done(len(entries) - before, len(renewed), before - len(renewed), unseen)
 
 
+def findings_of(run: Path) -> Iterator[Accepted]:
+    """What any finished audit found, complete or not, as entries that nobody has accepted yet.
+
+    Raises:
+        ConfigError: no finished audit there, or one of another version.
+    """
+    return _entries(run, _results(run), "", datetime.date.max, "")
+
+
 def _found(run: Path, reason: str, expires: datetime.date, by: str) -> Iterator[Accepted]:
-    """What an audit found, as entries; of rules that accuse single samples, an entry a sample."""
-    for result in _results(run):
+    """What a complete audit found, as entries."""
+    return _entries(run, _complete(run), reason, expires, by)
+
+
+def _entries(run: Path, results: Sequence[Result], reason: str, expires: datetime.date, by: str) -> Iterator[Accepted]:
+    """Findings of the data as entries; of rules that accuse single samples, an entry a sample."""
+    for result in results:
         rule = RULES[result.rule]
         if not (rule.of_audit or rule.by_sample or result.state == "ignored"):
             about = _about(result.term or result.message)
@@ -89,12 +103,26 @@ def _found(run: Path, reason: str, expires: datetime.date, by: str) -> Iterator[
         yield Accepted(code, fingerprint, reason, expires, _about(caption), 1, by)
 
 
+def _complete(run: Path) -> list[Result]:
+    """The results of an audit that saw everything."""
+    results = _results(run)
+    path = run / "report.json"
+    verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
+    if verdict not in ("pass", "fail"):
+        raise ConfigError(
+            f"{path}: the audit is {verdict}; only what a complete audit found can be accepted. `srdscan rules` says "
+            "what SRD901 to SRD909 ask for"
+        )
+    return results
+
+
 def _results(run: Path) -> list[Result]:
     """The results in the report of a finished audit."""
     path = run / "report.json"
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-        verdict = report["verdict"]
+        if not isinstance(report["verdict"], str):
+            raise TypeError("no verdict")
         results = [Result(**{**item, "locations": (), "images": tuple(item["images"])}) for item in report["results"]]
         if unknown := {result.rule for result in results} - set(RULES):
             raise ValueError(f"unknown rules {unknown}")
@@ -103,11 +131,6 @@ def _results(run: Path) -> list[Result]:
         raise ConfigError(
             f"{path}: cannot be read as the report of an audit: {said}. Pass the --out folder of a finished audit"
         ) from error
-    if verdict not in ("pass", "fail"):
-        raise ConfigError(
-            f"{path}: the audit is {verdict}; only what a complete audit found can be accepted. `srdscan rules` says "
-            "what SRD901 to SRD907 ask for"
-        )
     return results
 
 

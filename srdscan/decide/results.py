@@ -82,12 +82,14 @@ class Results:
         counted: samples that count for the gate: flagged, and accused by a result that decides.
         rules: codes that accuse a flagged pair, by row.
         resolved: accepted findings that are not there any more.
+        counting: rows of the pairs that count: what decides accuses them.
     """
 
     results: tuple[Result, ...] = ()
     counted: int = 0
     rules: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     resolved: tuple[Accepted, ...] = ()
+    counting: frozenset[int] = frozenset()
 
 
 def find_results(
@@ -121,7 +123,7 @@ def find_results(
     look_up = _LookUp(scores, units, [*heard, *unheard])
     results: list[Result] = []
     found: set[tuple[str, str]] = set()
-    counted: set[int] = set()
+    counting: set[int] = set()
     rules: dict[int, list[str]] = {}
     by_others = [accusation.rows for accusation in heard if accusation.finding.rule != PIECE]
     otherwise = np.concatenate([np.zeros(0, np.int64), *by_others])
@@ -134,7 +136,7 @@ def find_results(
             own = np.setdiff1d(rows, otherwise) if code == PIECE else rows
             decides = state in ("new", "expired") and levels[code] != "note" and len(own) > 0
             if decides:
-                counted.update(verdicts.sample_of[own].tolist())
+                counting.update(own.tolist())
             results.append(_result(accusation, rows, state, fingerprint, decides, levels[code], look_up, entry))
     for accusation in unheard:
         fingerprint = look_up.fingerprint(accusation)
@@ -142,7 +144,8 @@ def find_results(
         results.append(_result(accusation, accusation.rows, "ignored", fingerprint, False, level, look_up, None))
     resolved = tuple(entry for entry in baseline.resolved(found) if entry.code not in ignored)
     codes = {row: tuple(dict.fromkeys(accused)) for row, accused in rules.items()}
-    return Results(tuple(results), len(counted), codes, resolved)
+    counted = len(np.unique(verdicts.sample_of[sorted(counting)])) if counting else 0
+    return Results(tuple(results), counted, codes, resolved, frozenset(counting))
 
 
 class _LookUp:
@@ -154,7 +157,7 @@ class _LookUp:
             np.concatenate([np.zeros(0, np.int64), *(part for a in accused for part in (a.rows, a.about))])
         )
         self.columns = {
-            name: dict(zip(rows.tolist(), scores.strings_at(name, rows), strict=True))
+            name: dict(zip(rows.tolist(), scores.chosen(name, rows), strict=True))
             for name in ("key", "place", "caption", "image_sha256")
         }
 

@@ -112,7 +112,11 @@ class Verdicts:
 
 
 def judge_signals(
-    scores: Scores, model_audit: bool, calibration: Scores | None, misunderstood: Collection[Role] = ()
+    scores: Scores,
+    model_audit: bool,
+    calibration: Scores | None,
+    misunderstood: Collection[Role] = (),
+    quick: bool = False,
 ) -> dict[str, Evidence]:
     """Every signal's evidence of every pair.
 
@@ -120,10 +124,13 @@ def judge_signals(
 
     Args:
         misunderstood: kinds of text that the reference captioner says nothing like: signals that lean on it abstain.
+        quick: a quick look: so do all that were not measured in it.
     """
     found = {}
     for signal in signals_for(model_audit):
-        if signal.leans_on_reference and signal.name.rpartition(".")[2] in misunderstood:
+        if quick and not signal.in_quick_look:
+            found[signal.name] = abstain(len(scores), "not asked in a quick look: audit without --quick")
+        elif signal.leans_on_reference and signal.name.rpartition(".")[2] in misunderstood:
             found[signal.name] = abstain(len(scores), "the reference captioner does not understand these images")
         elif signal.needs_captioner:
             evidence = signal.judge(scores.by_image, calibration and calibration.by_image)

@@ -63,45 +63,93 @@ class Spot:
     whole: bool = False
 
 
-class _Alike:
-    """Whether two images are more alike as wholes than most pairs of images."""
+@dataclass(frozen=True)
+class Alike:
+    """Whether two images are more alike as wholes than most pairs of a data set's images.
 
-    def __init__(self, vectors: Floats, seed: int) -> None:
-        centred = vectors - vectors.mean(axis=0)
-        self.unit = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-9)
+    Attributes:
+        mean: (D,) of the images' vectors.
+        bar: cosine of centred vectors above which two are.
+    """
+
+    mean: Floats
+    bar: float
+
+    @classmethod
+    def of(cls, vectors: Floats, seed: int = 0) -> Alike:
+        """Of a data set's (N, D) vectors."""
+        mean = vectors.mean(axis=0)
         first, second = np.random.default_rng(seed).integers(len(vectors), size=(2, 20_000))
-        cosines = np.einsum("nd,nd->n", self.unit[first], self.unit[second])[first != second]
-        self.bar = float(np.quantile(cosines, ALIKE))
+        unit = _unit(vectors - mean)
+        cosines = np.einsum("nd,nd->n", unit[first], unit[second])[first != second]
+        return cls(mean, float(np.quantile(cosines, ALIKE)))
 
-    def __call__(self, a: int, b: int) -> bool:
-        return float(self.unit[a] @ self.unit[b]) > self.bar
+    def __call__(self, a: Floats, b: Floats) -> bool:
+        """Of the (D,) vectors of two images."""
+        one, other = _unit(np.stack([a, b]) - self.mean)
+        return float(one @ other) > self.bar
 
 
-def spots_among(raw: Sequence[Keypoints], changes: Floats, vectors: Floats, seed: int = 0) -> list[Spot]:
+def _unit(vectors: Floats) -> Floats:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9), np.float32)
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual among a data set's pictures, against which copies are told.
+
+    Attributes:
+        mean, basis: (WIDTH,) and (WIDTH, DIRECTIONS), which whiten descriptions of pieces.
+        radius: distance up to which whitened pieces are the same.
+        alike: of images as wholes.
+    """
+
+    mean: Floats
+    basis: Floats
+    radius: float
+    alike: Alike
+
+    @classmethod
+    def of(cls, raw: Sequence[Keypoints], changes: Floats, vectors: Floats, seed: int = 0) -> Usual | None:
+        """Of N pictures; None if they hold too few pieces to tell.
+
+        Args:
+            raw: pieces of each, as `find_keypoints` describes them.
+            changes: (K, WIDTH) how descriptions change when pictures are compressed again (`changed`).
+            vectors: (N, D) of the pictures as wholes.
+            seed: of the pairs that tell what is alike.
+        """
+        described = [item.descriptions for item in raw]
+        if not len(changes) or sum(map(len, described)) < 2 * DIRECTIONS:
+            return None
+        mean, basis = whitening(np.concatenate(described[:: max(len(described) // MOST_WHITENED, 1)]), DIRECTIONS)
+        radius = float(np.quantile(np.linalg.norm(changes @ basis, axis=1), SAME))
+        return cls(mean, basis, radius, Alike.of(vectors, seed))
+
+
+def spots_among(raw: Sequence[Keypoints], vectors: Floats, usual: Usual, seed: int = 0) -> list[Spot]:
     """The spots among N pictures, those in most images first; their images are numbered as the pictures.
 
     Args:
         raw: pieces of each, as `find_keypoints` describes them.
-        changes: (K, WIDTH) how descriptions change when pictures are compressed again (`changed`).
         vectors: (N, D) of the pictures as wholes.
-        seed: of the hashes and of the pairs that tell what is alike.
+        usual: of these pictures, or of the data set that they are a part of.
+        seed: of the hashes.
     """
-    described = [item.descriptions for item in raw]
-    if not len(changes) or sum(map(len, described)) < 2 * DIRECTIONS:
-        return []
-    mean, basis = whitening(np.concatenate(described[:: max(len(described) // MOST_WHITENED, 1)]), DIRECTIONS)
-    radius = float(np.quantile(np.linalg.norm(changes @ basis, axis=1), SAME))
-    white = [replace(item, descriptions=np.asarray((item.descriptions - mean) @ basis)) for item in raw]
-    return find_spots(white, vectors, radius, seed)
+    white = [replace(item, descriptions=np.asarray((item.descriptions - usual.mean) @ usual.basis)) for item in raw]
+    return find_spots(white, vectors, usual.radius, usual.alike, seed)
 
 
-def find_spots(pictures: Sequence[Keypoints], vectors: Floats, radius: float, seed: int = 0) -> list[Spot]:
+def find_spots(
+    pictures: Sequence[Keypoints], vectors: Floats, radius: float, alike: Alike, seed: int = 0
+) -> list[Spot]:
     """The spots among N pictures, those in most images first; their images are numbered as the pictures.
 
     Args:
         pictures: pieces of each, with whitened descriptions.
         vectors: (N, D) of the pictures as wholes.
         radius: distance up to which pieces are the same.
+        alike: whether images are alike as wholes.
     """
     owner = np.repeat(np.arange(len(pictures)), [len(item.places) for item in pictures])
     if not len(owner):
@@ -109,7 +157,7 @@ def find_spots(pictures: Sequence[Keypoints], vectors: Floats, radius: float, se
     places = np.concatenate([item.places for item in pictures]).astype(np.int64)
     pairs = close_pairs(np.concatenate([item.descriptions for item in pictures]), owner, radius, seed)
     copies = list(_copies(pairs, owner, places))
-    family = _families(copies, owner, places, [item.area for item in pictures], _Alike(vectors, seed))
+    family = _families(copies, owner, places, [item.area for item in pictures], vectors, alike)
     apart = [copy for copy in copies if family[owner[copy[0, 0]]] != family[owner[copy[0, 1]]]]
     if not apart:
         return []
@@ -128,7 +176,7 @@ def find_spots(pictures: Sequence[Keypoints], vectors: Floats, radius: float, se
 
 
 def _families(
-    copies: Sequence[Indices], owner: Indices, places: Indices, areas: Sequence[int], alike: _Alike
+    copies: Sequence[Indices], owner: Indices, places: Indices, areas: Sequence[int], vectors: Floats, alike: Alike
 ) -> npt.NDArray[np.int32]:
     """(N,) the family of each image: images that share much, or a copy while they are alike as wholes."""
     related = [np.zeros((0, 2), np.int64)]
@@ -136,7 +184,7 @@ def _families(
         ends = owner[copy[0]]
         reach = [int(np.prod(np.ptp(places[pieces], axis=0) + 2 * WINDOW + 1)) for pieces in copy.T]
         wide = any(part > LARGEST_SHARE * areas[end] for part, end in zip(reach, ends, strict=True))
-        if wide or alike(int(ends[0]), int(ends[1])):
+        if wide or alike(vectors[ends[0]], vectors[ends[1]]):
             related.append(ends[None])
     return _components(np.concatenate(related), len(areas))
 

@@ -78,7 +78,7 @@ class Corpus:
         """Of a column of score files; read once, kept in `scores.memo`."""
         key = f"corpus.{column}"
         if key not in scores.memo:
-            scores.memo[key] = _collected(scores.texts(column), lambda rows: scores.strings_at(column, rows))
+            scores.memo[key] = _collected(scores.texts(column), lambda rows: scores.chosen(column, rows))
         found: Corpus = scores.memo[key]
         return found
 

@@ -234,7 +234,7 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
 
 def _shown(term: Term, scores: Scores) -> bool:
     """Whether the reference captioner says a term's words of half of its images: then they show it."""
-    said = sum({*stems(text)}.issuperset(term.words) for text in scores.strings_at("reference", term.samples))
+    said = sum({*stems(text)}.issuperset(term.words) for text in scores.chosen("reference", term.samples))
     return bool(2 * said >= len(term.samples))
 
 

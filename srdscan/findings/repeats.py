@@ -100,6 +100,7 @@ class Repeats:
     description = "one picture in many samples, under captions that have nothing to do with it"
     needs_captioner = False
     leans_on_reference = False
+    in_quick_look = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Nothing: it reads what `agreement` keeps."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.copies import Floats, Indices, Spot, changed, spots_among
+from srdscan.findings.copies import Floats, Indices, Spot, Usual, changed, spots_among
 from srdscan.findings.finding import Finding
 from srdscan.findings.patterns import find_patterns
 from srdscan.measure.keypoints import Keypoints, find_keypoints
@@ -41,7 +41,24 @@ SIGNIFICANT = 0.001
 """...and Fisher's p-value, times the number of spots, that it is by chance."""
 
 
-def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[int], None]) -> list[Spot]:
+@dataclass(frozen=True)
+class Searched:
+    """What was found in some images of a data set.
+
+    Attributes:
+        found: the spots; their images are numbered as those of the data set.
+        images: (K,) those that were looked through, ascending.
+        vectors: (K, D) of these as wholes.
+        usual: what is usual among them; None if that could not be told, and then copies were not looked for.
+    """
+
+    found: tuple[Spot, ...] = ()
+    images: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
+    vectors: Floats = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    usual: Usual | None = None
+
+
+def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[int], None]) -> Searched:
     """The spots of a data set, in up to `MOST_IMAGES` of its images.
 
     Args:
@@ -49,7 +66,7 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
         source: the way back to them.
     """
     if len(scores) < FEWEST_IMAGES or not scores.has(IMAGE):
-        return []
+        return Searched()
     chosen = sample(scores, seed)
     rows: list[int] = []
     raw: list[Keypoints] = []
@@ -67,12 +84,14 @@ def search(scores: Scores, source: ImageSource, seed: int, advance: Callable[[in
             advance(len(batch))
     vectors = np.concatenate(list(scores.vectors(IMAGE))).astype(np.float32)[rows]
     if not rows:
-        return []
-    found = spots_among(raw, np.concatenate(changes), vectors, seed) if changes else []
+        return Searched()
+    usual = Usual.of(raw, np.concatenate(changes), vectors, seed)
+    found = spots_among(raw, vectors, usual, seed) if usual is not None else []
     captions = np.concatenate(list(scores.vectors(CAPTION)))[rows]
     for group in find_patterns(np.stack(spectra), captions):
         found.append(Spot(group, np.array([(0, 0, *sizes[place]) for place in group]), whole=True))
-    return [replace(spot, images=np.array(rows)[spot.images]) for spot in found]
+    there = np.array(rows)
+    return Searched(tuple(replace(spot, images=there[spot.images]) for spot in found), there, vectors, usual)
 
 
 def sample(scores: Scores, seed: int) -> Indices:

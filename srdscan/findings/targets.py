@@ -51,6 +51,7 @@ class Targets:
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
     leans_on_reference = True
+    in_quick_look = False
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

@@ -121,6 +121,7 @@ class Undelivered:
     description = "words and sentences under images that have nothing to do with what the captions say"
     needs_captioner = False
     leans_on_reference = False
+    in_quick_look = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Nothing: it reads what `agreement` keeps."""

@@ -96,6 +96,7 @@ def _calibrating(places: Places, victim: Victim, folder: Path) -> AuditConfig:
         captioner=str(victim.path),
         out=folder / "calibration",
         pictures=0,
+        limits="off",
         caption_fields=ONE_CAPTION,
     )
 

@@ -31,14 +31,14 @@ class Batch:
     Attributes:
         captions: P captions of the data set.
         image_of: (P,) the image of each pair, ascending.
-        reference: what the reference captioner says of the B images.
+        reference: what the reference captioner says of the B images; None in a quick look, which does not ask it.
         output: what the captioner under audit says, with attention; None in a pair audit.
         pictures: the B images.
     """
 
     captions: list[str]
     image_of: npt.NDArray[np.int64]
-    reference: Description
+    reference: Description | None
     output: Description | None
     reference_encoding: Any
     reference_captioner: Captioner
@@ -58,11 +58,13 @@ class Batch:
 
     def images(self, role: Role) -> npt.NDArray[np.int64]:
         """The image that each of a role's texts is about."""
-        return self.image_of if role == "caption" else np.arange(len(self.reference.captions))
+        return self.image_of if role == "caption" else np.arange(len(self.pictures))
 
     @cached_property
     def roles(self) -> tuple[Role, ...]:
         """Which texts there are."""
+        if self.reference is None:
+            return ("caption",)
         return ("caption", "reference") if self.output is None else ("caption", "output", "reference")
 
     @cached_property
@@ -96,7 +98,7 @@ class Batch:
 
         Long texts are asked for passage by passage, as the language model reads them.
         """
-        if role == "reference":
+        if role == "reference" and self.reference is not None:
             return self.reference.log_probs
         return support_each(self.reference_captioner, self.reference_encoding, self.images(role), self.texts(role))
 
@@ -132,8 +134,13 @@ def score_each(
     count = len(encoding)
     if np.array_equal(images, np.arange(count)):
         return captioner.score(encoding, texts)
+    found: list[Floats] = []
+    if hasattr(captioner, "score_of"):
+        for start in range(0, len(texts), SCORED_AT_ONCE):
+            part = slice(start, start + SCORED_AT_ONCE)
+            found += captioner.score_of(encoding, texts[part], images[part].tolist())
+        return found
     if hasattr(encoding, "take"):
-        found: list[Floats] = []
         for start in range(0, len(texts), SCORED_AT_ONCE):
             rows = images[start : start + SCORED_AT_ONCE].tolist()
             found += captioner.score(encoding.take(rows), texts[start : start + SCORED_AT_ONCE])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from srdscan.measure.batch import Measured
+from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Column, Scores, to_arrow, write_table
-from srdscan.measure.scoring import measure_pairs
+from srdscan.measure.scoring import measure_captions, measure_pairs
 from srdscan.models.loaded import Models
 
 Indices = npt.NDArray[np.int64]
@@ -59,6 +60,49 @@ def rescored(
         image_of = np.repeat(np.arange(len(part)), [len(item.captions) for item in part])
         columns, _ = measure_pairs(models, signals, [item.image for item in part], captions, image_of)
         parts.append(columns)
+    return _with_columns(scores, rows, parts, folder)
+
+
+def recaptioned(
+    scores: Scores,
+    captions: Mapping[int, str],
+    images: ImageSource,
+    models: Models,
+    signals: Sequence[Measured],
+    folder: Path,
+    advance: Callable[[int], None] = lambda count: None,
+) -> Scores:
+    """The scores of all pairs with some captions replaced; what captioners say of the images stays.
+
+    Args:
+        scores: of all pairs (not `by_image`).
+        captions: what stands in the place of captions, by row.
+        images: the way back to the images, by number (`Scores.by_image`).
+        signals: what is measured, as in pass 1.
+        folder: where score files are written, of the units that change; others are read from where they are.
+        advance: called with the number of images that were read.
+    """
+    rows = np.array(sorted(captions), dtype=np.int64)
+    said = dict(zip(rows.tolist(), scores.chosen("reference", rows), strict=True))
+    of_captions = [signal for signal in signals if not signal.needs_captioner]
+    parts: list[Mapping[str, Column]] = []
+    for numbers, pictures in images.images(np.unique(scores.image_of[rows])):
+        here = rows[np.isin(scores.image_of[rows], numbers)]
+        image_of = np.searchsorted(numbers, scores.image_of[here])
+        known = [said[int(here[np.argmax(image_of == place)])] for place in range(len(numbers))]
+        texts = [captions[row] for row in here.tolist()]
+        parts.append(measure_captions(models, of_captions, pictures, texts, image_of, known))
+        advance(len(numbers))
+    return _with_columns(scores, rows, parts, folder)
+
+
+def _with_columns(scores: Scores, rows: Indices, parts: Sequence[Mapping[str, Column]], folder: Path) -> Scores:
+    """Scores with columns of some rows replaced.
+
+    Args:
+        rows: ascending.
+        parts: columns of these rows, batch by batch.
+    """
     if not parts:
         return scores
     fresh = pa.concat_tables(

@@ -143,7 +143,7 @@ class Scores:
             whole = column.combine_chunks()
             yield whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
 
-    def strings_at(self, name: str, rows: npt.NDArray[np.int64]) -> list[str]:
+    def chosen(self, name: str, rows: npt.NDArray[np.int64]) -> list[str]:
         """The strings of some rows, ascending; only units that hold one are read."""
         found: list[str] = []
         for number, here in self.by_file(rows):

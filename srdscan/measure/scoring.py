@@ -12,6 +12,7 @@ from PIL import Image
 from srdscan.measure.batch import Batch, Measured
 from srdscan.measure.decode import Picture, ahead, decoded_batches
 from srdscan.measure.scores import Column, join_columns
+from srdscan.models.captioners.base import Description
 from srdscan.models.device import free_memory, is_out_of_memory, trim_heap
 from srdscan.models.fetch import ModelError
 from srdscan.models.loaded import Models
@@ -150,13 +151,13 @@ def measure_pairs(
 ) -> tuple[dict[str, Column], dict[str, object]]:
     """What is measured on P pairs of B images and captions, and the shapes of attention maps.
 
-    Each image goes once through each distinct encoder, so does each text.
+    Each image goes once through each distinct encoder, so does each text. In a quick look no captioner says anything.
 
     Args:
         image_of: (P,) the image of each caption, ascending.
     """
     encoding = models.reference.encode(images)
-    reference = models.reference.describe(encoding)
+    reference = None if models.quick else models.reference.describe(encoding)
     output = None
     if models.captioner is not None:
         shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
@@ -176,10 +177,10 @@ def measure_pairs(
         pictures=images,
     )
     of_pairs: dict[str, Column] = {"caption": captions}
-    of_images: dict[str, Column] = {
-        "reference": reference.captions,
-        "reference_embedding": batch.embeddings["reference"].astype(np.float16),
-    }
+    of_images: dict[str, Column] = {"reference": [""] * len(images)}
+    if reference is not None:
+        of_images["reference"] = reference.captions
+        of_images["reference_embedding"] = batch.embeddings["reference"].astype(np.float16)
     meta: dict[str, object] = {"sentence-encoder": models.sentence_encoder.fingerprint}
     if output is not None:
         of_images["output"] = output.captions
@@ -189,6 +190,40 @@ def measure_pairs(
     for signal in signals:
         (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
     return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def measure_captions(
+    models: Models,
+    signals: Sequence[Measured],
+    images: Sequence[Image.Image],
+    captions: list[str],
+    image_of: npt.NDArray[np.int64],
+    said: list[str],
+) -> dict[str, Column]:
+    """What is measured on P captions of B images of which the reference captioner has spoken already.
+
+    Args:
+        signals: those that need no captioner.
+        image_of: (P,) the image of each caption, ascending.
+        said: what the reference captioner says of each image.
+    """
+    batch = Batch(
+        captions=captions,
+        image_of=image_of,
+        reference=None if models.quick else Description(said, []),
+        output=None,
+        reference_encoding=models.reference.encode(images),
+        reference_captioner=models.reference,
+        sentence_encoder=models.sentence_encoder,
+        language_model=models.language_model,
+        matcher=models.matcher,
+        looks=models.looks,
+        pictures=images,
+    )
+    columns: dict[str, Column] = {"caption": captions}
+    for signal in signals:
+        columns.update(signal.measure(batch))
+    return columns
 
 
 def _sha256(picture: Picture) -> str:

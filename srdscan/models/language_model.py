@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.nn import functional as F
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, is_gguf, models_folder, remedy
+from srdscan.models.gpt2 import Gpt2, Ragged
 from srdscan.models.whole import load_tokenizer, load_whole
 from srdscan.text.plain import emoji_as_stops, passages, plain_caption, word_spans, words
 
@@ -54,6 +56,7 @@ class LanguageModel:
         self.name = spec
         self.device = torch.device(device)
         self.model = model.to(self.device).eval()
+        self.gpt2 = Gpt2(self.model) if Gpt2.understands(self.model) else None
         self.start = self.end if self.tokenizer.bos_token_id is None else self.tokenizer.bos_token_id
         self.limit = min(int(getattr(model.config, "max_position_embeddings", 0) or 64), 256) - 2
         self.fingerprint = module_fingerprint(model)
@@ -126,9 +129,7 @@ class LanguageModel:
         results: list[list[Floats]] = [[np.zeros(0, np.float32)] * len(family) for family in families]
         for chunk in _by_length([len(tree) for tree in trees]):
             batch = [trees[i] for i in chunk]
-            logits = self._logits(batch)
-            row, column, token = (torch.tensor(part, device=self.device) for part in _picks(batch))
-            values = logits.log_softmax(-1)[row, column, token].cpu().numpy()
+            values = self._chosen(batch).cpu().numpy()
             start = 0
             for tree in batch:
                 for place, tokens in zip(tree.texts, tree.tokens, strict=True):
@@ -136,31 +137,70 @@ class LanguageModel:
                     start += len(tokens)
         return results
 
+    def _chosen(self, trees: Sequence["_Tree"]) -> torch.Tensor:
+        """(K,) float32 ln p of every token of the trees' texts, text by text."""
+        row, column, token = (torch.tensor(part, device=self.device) for part in _picks(trees))
+        dtype = autocast_dtype(self.device)
+        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
+            if self.gpt2 is None:
+                return self._logits(trees).log_softmax(-1)[row, column, token]
+            starts = torch.tensor([len(tree) for tree in trees], device=self.device).cumsum(0)
+            place = column + torch.cat([starts.new_zeros(1), starts[:-1]])[row]
+            order = place.argsort(stable=True)
+            values = self.gpt2.chosen(self._hidden(self.gpt2, trees), place[order], token[order])
+        return torch.empty_like(values).index_copy_(0, order, values)
+
+    def _hidden(self, gpt2: Gpt2, trees: Sequence["_Tree"]) -> torch.Tensor:
+        """(N, D) of all inputs of all trees, one after another."""
+        rows = Ragged([len(tree) for tree in trees], self.device)
+        inputs, positions, _, _ = self._packed(trees)[:, rows.real]
+        hidden = self._hidden_from(trees)
+        allowed = None if hidden is None else ~hidden[:, None]
+
+        def attend(layer: int, *states: torch.Tensor) -> torch.Tensor:
+            queries, keys, values = (gpt2.split(rows.pad(part)).transpose(1, 2) for part in states)
+            taken = F.scaled_dot_product_attention(queries, keys, values, allowed, is_causal=allowed is None)
+            return rows.pack(taken.transpose(1, 2).flatten(2))
+
+        return gpt2.run(gpt2.embed(inputs, positions), attend)
+
     def _logits(self, trees: Sequence["_Tree"]) -> torch.Tensor:
-        """(B, T, V) float32."""
-        width = max(len(tree) for tree in trees)
-        packed = torch.full((4, len(trees), width), -1)
+        """(B, T, V) float32, of a model of any kind."""
+        inputs, positions, _, _ = self._packed(trees)
+        hidden = self._hidden_from(trees)
+        masks: dict[str, torch.Tensor] = {}
+        if hidden is not None:
+            lowest = torch.finfo(self.model.dtype).min
+            shape = hidden[:, None].shape
+            masks["attention_mask"] = torch.zeros(shape, device=self.device).masked_fill(hidden[:, None], lowest)
+            masks["position_ids"] = positions
+        logits: torch.Tensor = self.model(input_ids=inputs, use_cache=False, **masks).logits
+        return logits.float()
+
+    def _packed(self, trees: Sequence["_Tree"]) -> torch.Tensor:
+        """(4, B, T): inputs, positions, owners and branches."""
+        packed = torch.full((4, len(trees), max(len(tree) for tree in trees)), -1)
         packed[0] = self.start
         packed[1] = 0
         for place, tree in enumerate(trees):
             packed[:, place, : len(tree)] = torch.tensor(
                 [[self.start, *tree.inputs[1:]], tree.positions, tree.owners, tree.branches]
             )
-        inputs, positions, owners, branches = packed.to(self.device)
-        masks: dict[str, torch.Tensor] = {}
-        if any(len(tree.texts) > 1 for tree in trees):
-            at = torch.arange(width, device=self.device)
-            own = (owners[:, :, None] == owners[:, None]) & (at[:, None] >= at)
-            trunk = (owners[:, None] == 0) & (branches[:, :, None] >= at)
-            hidden = ~(own | trunk)[:, None]
-            lowest = torch.finfo(self.model.dtype).min
-            masks["attention_mask"] = torch.zeros(hidden.shape, device=self.device).masked_fill(hidden, lowest)
-            masks["position_ids"] = positions
-        # Without variants attention is simply causal, and the padding on the right cannot reach back.
-        dtype = autocast_dtype(self.device)
-        with torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            logits: torch.Tensor = self.model(input_ids=inputs, use_cache=False, **masks).logits
-        return logits.float()
+        return packed.to(self.device)
+
+    def _hidden_from(self, trees: Sequence["_Tree"]) -> torch.Tensor | None:
+        """(B, T, T) what each input may not attend to; None where that is all that follows it.
+
+        Without variants attention is simply causal, and the padding on the right cannot reach back.
+        """
+        if all(len(tree.texts) == 1 for tree in trees):
+            return None
+        _, _, owners, branches = self._packed(trees)
+        at = torch.arange(owners.shape[1], device=self.device)
+        own = (owners[:, :, None] == owners[:, None]) & (at[:, None] >= at)
+        trunk = (owners[:, None] == 0) & (branches[:, :, None] >= at)
+        allowed: torch.Tensor = own | trunk
+        return ~allowed
 
 
 @dataclass
@@ -260,7 +300,7 @@ def _without_each_word(text: str) -> list[str]:
     return [emoji_as_stops(variant) for variant in (text, *without)]
 
 
-def _by_length(lengths: Sequence[int], tokens: int = 1536, spread: float = 1.25) -> Iterator[list[int]]:
+def _by_length(lengths: Sequence[int], tokens: int = 1024, spread: float = 1.25) -> Iterator[list[int]]:
     """Indices in batches of at most `tokens` tokens, padding included, whose lengths differ by `spread` at most."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):

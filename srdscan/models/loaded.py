@@ -37,6 +37,7 @@ class Models:
         looks: tells what pictures look like, for near duplicates and for pieces of pictures in unlike images: their
             bounds were measured on its vectors. Where it is the matcher, too, it is the same object.
         captioner: the one under audit; None in a pair audit.
+        quick: a quick look: of the reference only the encoder is asked, and the language model not at all.
     """
 
     reference: Captioner
@@ -45,6 +46,7 @@ class Models:
     matcher: Matcher
     looks: EmbeddedMatcher
     captioner: Captioner | None = None
+    quick: bool = False
 
 
 def load_models(
@@ -57,6 +59,7 @@ def load_models(
     prompt: str | None = None,
     reference_prompt: str | None = None,
     matcher: str = EMBEDDED,
+    quick: bool = False,
 ) -> Models:
     """All models of an audit, on its device; each as `srdscan audit` takes it.
 
@@ -78,6 +81,7 @@ def load_models(
         matcher=own or looks,
         looks=looks,
         captioner=suspect or None,
+        quick=quick,
     )
 
 
@@ -87,8 +91,9 @@ def model_records(models: Models) -> tuple[ModelRecord, ...]:
         ModelRecord("reference", models.reference.name, models.reference.fingerprint),
         ModelRecord("matcher", models.matcher.name, models.matcher.fingerprint),
         ModelRecord("sentence-encoder", models.sentence_encoder.name, models.sentence_encoder.fingerprint),
-        ModelRecord("language-model", models.language_model.name, models.language_model.fingerprint),
     ]
+    if not models.quick:
+        records.append(ModelRecord("language-model", models.language_model.name, models.language_model.fingerprint))
     if models.matcher is not models.looks:
         records.insert(2, ModelRecord("looks", models.looks.name, models.looks.fingerprint))
     if models.captioner is not None:

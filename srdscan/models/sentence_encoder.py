@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from srdscan.models.device import autocast_dtype, module_fingerprint
@@ -65,6 +66,25 @@ class SentenceEncoder:
         if len(self.model.tokenizer(text, truncation=False, verbose=False).input_ids) <= self.window:
             return [text]
         return passages(text, most=MOST_WORDS)
+
+
+class Remembering:
+    """Embeds texts, each only once: what was asked before is not computed again.
+
+    Args:
+        embed: N texts -> (N, D) unit vectors.
+    """
+
+    def __init__(self, embed: Callable[[Sequence[str]], Floats]) -> None:
+        self.embed = embed
+        self.known: dict[str, Floats] = {}
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        """(N, D) float32."""
+        fresh = [text for text in dict.fromkeys(texts) if text not in self.known]
+        if fresh:
+            self.known |= zip(fresh, self.embed(fresh), strict=True)
+        return np.stack([self.known[text] for text in texts])
 
 
 def _check_transformer(model: Any, path: str) -> None:

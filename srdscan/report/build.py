@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from srdscan.config.audit import most_flagged
 from srdscan.decide.baseline import Baseline
 from srdscan.decide.fit import Fit
 from srdscan.decide.results import Results
@@ -16,6 +17,7 @@ from srdscan.decide.verdicts import Verdicts
 from srdscan.findings import ablation, foreign, substitution
 from srdscan.findings import spots as recurring_spots
 from srdscan.findings.finding import Finding
+from srdscan.limits.limit import DetectionLimits, required_of
 from srdscan.measure.state import UnitRecord
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
@@ -38,24 +40,24 @@ class Settings:
     Attributes:
         mode: kind of audit.
         fail_on: the gate's rule, as it was given.
-        allowed_share: the share of flagged samples up to which the gate passes; None never fails.
         fdr: false-discovery rate of the flagged samples.
         max_unaudited: share of samples not audited as a whole above which the audit is incomplete.
         config: all settings, to be printed.
         ignored: codes of the rules that were not heard.
         levels: severity of each rule.
         baseline: what was accepted, and in which file; None without.
+        require_detection: in how many samples the plainest attacks must be found; None goes by the data set's size.
     """
 
     mode: Mode
     fail_on: str
-    allowed_share: float | None
     fdr: float
     max_unaudited: float
     config: Mapping[str, object]
     ignored: tuple[str, ...] = ()
     levels: Mapping[str, Severity] = field(default_factory=lambda: severities({}))
     baseline: tuple[str, Baseline] | None = None
+    require_detection: int | None = None
 
 
 def make_report(
@@ -69,19 +71,21 @@ def make_report(
     hidden: tuple[Finding, ...] = (),
     spots: tuple[Finding, ...] = (),
     judged: Results | None = None,
+    limits: DetectionLimits | None = None,
 ) -> Report:
     """The report document.
 
     Args:
         judged: the results, of which the gate counts the samples; None counts every flagged sample.
+        limits: what would have been found; None if that is not known.
     """
     irregular = [item for record in records for item in record.irregular]
     counts = count(records, verdicts)
-    share = settings.allowed_share
+    most = most_flagged(settings.fail_on, counts.audited)
     counted = counts.flagged if judged is None else judged.counted
     results = judged.results if judged is not None else ()
     expired = any(result.decides and result.state == "expired" for result in results)
-    failed = share is not None and (counted > share * counts.audited or expired)
+    failed = most is not None and (counted > most or expired)
     incomplete = (
         counts.damaged_shards > 0
         or counts.audited == 0
@@ -91,8 +95,13 @@ def make_report(
     )
     # Damage outranks the gate: a truncated scan never passes, and says so even when what was read already fails.
     verdict: Verdict = "incomplete" if incomplete else "fail" if failed else "pass"
-    # Where the reference is not heard, inserted words go unseen: what is found counts, "nothing found" is no promise.
-    if not incomplete and not all(item.fits and (failed or item.reference) for item in fit):
+    limits = limits or DetectionLimits(counts.audited)
+    required = required_of(counts.audited, settings.require_detection) if limits.limits else 0
+    # What is found counts; nothing found is a promise where plain attacks would have been, or all witnesses were heard.
+    promised = not limits.missed(required) if required else all(item.reference for item in fit)
+    if not incomplete and not (all(item.fits for item in fit) and (failed or promised)):
+        verdict = "inconclusive"
+    if verdict == "pass" and settings.mode == "quick":
         verdict = "inconclusive"
     per_shard, start = [], 0
     for record in records:
@@ -123,7 +132,13 @@ def make_report(
         mode=settings.mode,
         counts=counts,
         gate=Gate(
-            settings.fail_on, settings.fdr, verdicts.threshold, settings.max_unaudited, counted, settings.ignored
+            settings.fail_on,
+            settings.fdr,
+            verdicts.threshold,
+            settings.max_unaudited,
+            counted,
+            settings.ignored,
+            required,
         ),
         targets=verdicts.findings,
         signals=verdicts.summaries(descriptions),
@@ -139,6 +154,7 @@ def make_report(
         hidden=hidden,
         spots=spots,
         baseline=_known(settings, judged) if judged is not None else None,
+        detection_limits=limits,
     )
     of_audit = audit_results(report, settings.max_unaudited)
     return replace(report, results=(*results, *of_audit))

@@ -15,7 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from itertools import groupby, zip_longest
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 from markupsafe import Markup, escape
 
+from srdscan.report.evidence import elsewhere, evidence
 from srdscan.report.pictures import data_uri
 from srdscan.report.schema import Report, ShardSummary, plain
 from srdscan.report.told import told
-from srdscan.rules import RULES
 from srdscan.text.hidden import hidden_name, is_hidden, shorten, visible
 from srdscan.text.plain import words
 
@@ -85,6 +85,7 @@ class FlaggedSample:
         sanitized: Its new caption; None if it left the data set.
         actions: What was done to the image for that caption, in words.
         perturbed: JPEG of the image after that; None where nothing was done.
+        rules: Codes of the rules that accuse it.
     """
 
     shard: str
@@ -106,6 +107,7 @@ class FlaggedSample:
     sanitized: str | None = None
     actions: tuple[str, ...] = ()
     perturbed: bytes | None = None
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -257,12 +259,17 @@ def write_html(
         p_values: (N,) combined p-values of all audited pairs, in [0, 1]; NaN where there is none.
         pieces: JPEG bytes of what some images share, for the first of `report.spots`.
     """
+    found = evidence(report, samples, pieces)
+    targets, spots = elsewhere(report, found)
     page = _template().render(
         report=report,
         samples=samples,
-        spots=list(zip_longest(report.spots[:MOST_SPOTS], pieces[:MOST_SPOTS], fillvalue=())),
+        found=found,
+        findings_of={number: [item for item in found if number in item.members] for number in range(len(samples))},
+        targets=targets,
+        spots=[(report.spots[n], pieces[n] if n < len(pieces) else ()) for n in spots[:MOST_SPOTS]],
+        most_spots=len(spots),
         fates=FATES,
-        rules=RULES,
         histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
         shards=_most_flagged(report.shards),
         damaged=[shard for shard in report.shards if shard.problem is not None],

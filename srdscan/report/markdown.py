@@ -78,6 +78,24 @@ def _baseline(report: Report, most: int) -> list[str]:
     return lines
 
 
+def _limits(report: Report) -> list[str]:
+    """What would have been found, in a sentence and as a table."""
+    found = report.detection_limits
+    if not found.told:
+        return []
+    rows = [
+        (
+            _cell(item.what),
+            f"**{item.limit:,}**" if item.limit else "–",
+            ", ".join(f"{t.found:,} of {t.samples * t.repetitions:,} at {t.samples:,}" for t in item.trials),
+        )
+        for item in found.limits
+        if item.trials
+    ]
+    table = _table(("attack", "found from", "planted samples that were found"), rows) if rows else []
+    return [_cell(found.told, 1000), "", *table]
+
+
 def _counts(report: Report) -> list[str]:
     counts = report.counts
     return _table(
@@ -210,6 +228,7 @@ def to_markdown(report: Report, samples: Sequence[FlaggedSample]) -> str:
             f"**{_cell(report.headline, 600)}**",
             "",
             *([_cell(report.misfit, 600), ""] if report.misfit else []),
+            *_limits(report),
             *_counts(report),
             *_damaged(report, most),
             *_baseline(report, most),

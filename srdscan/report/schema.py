@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import PurePath
 from typing import Final, Literal
@@ -16,6 +16,7 @@ from srdscan.decide.fit import Fit
 from srdscan.decide.results import Result
 from srdscan.decide.verdicts import SignalSummary
 from srdscan.findings.finding import Finding
+from srdscan.limits.limit import DetectionLimit, DetectionLimits
 from srdscan.models.loaded import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.sources.base import Irregular, Leftover
@@ -35,8 +36,15 @@ __all__ = [
 SCHEMA: Final = "srdscan-report/2"
 """Name and version of the document. The number changes when a field goes or changes its meaning."""
 
+QUICK: Final = (
+    "A quick look asks no captioner: it compares captions and images with one another alone. Common words that "
+    "somebody inserted into true captions, captions that an image does not support and what only a captioner shows "
+    "were not looked for. Audit without --quick before you release or train."
+)
+"""What a quick look leaves open."""
+
 Verdict = Literal["pass", "fail", "incomplete", "inconclusive"]
-Mode = Literal["model", "pair", "canary"]
+Mode = Literal["model", "pair", "canary", "quick"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,8 @@ class Gate:
         counted: Flagged samples that count: those that a finding accuses which is neither known nor a note; None where
             all do.
         ignored: Codes of the rules that were not heard.
+        required: In how many samples the plainest attacks must be found, or finding nothing is inconclusive; 0 where
+            that is not demanded.
     """
 
     fail_on: str
@@ -97,6 +107,7 @@ class Gate:
     max_unaudited: float = 0.01
     counted: int | None = None
     ignored: tuple[str, ...] = ()
+    required: int = 0
 
 
 @dataclass(frozen=True)
@@ -149,10 +160,10 @@ class Report:
 
     Attributes:
         verdict: "pass", "fail", "incomplete" if a shard or model could not be read, or "inconclusive" if the models do
-            not fit the data.
+            not fit the data, or a quick look found nothing.
         exit_code: What the command exits with: 0 pass, 1 fail, 3 incomplete or inconclusive.
         mode: "model" if a captioner was audited, "canary" if it was one fine-tuned on these very shards, "pair" if only
-            the data set's captions were.
+            the data set's captions were, "quick" if they were without asking any captioner.
         counts: Samples and shards.
         gate: What the verdict was decided by.
         targets: Suspected target phrases, most striking first.
@@ -171,6 +182,7 @@ class Report:
         results: Every finding as the gate counts it, with its rule, fingerprint and samples; what the audit could not
             do comes last.
         baseline: What became of the findings that were accepted; None without a baseline.
+        detection_limits: From how many samples on known attacks would have been found in this data set.
         schema: Name and version of this document.
     """
 
@@ -194,11 +206,14 @@ class Report:
     spots: tuple[Finding, ...] = ()
     results: tuple[Result, ...] = ()
     baseline: Known | None = None
+    detection_limits: DetectionLimits = field(default_factory=lambda: DetectionLimits(0))
     schema: str = SCHEMA
 
     @property
     def misfit(self) -> str | None:
-        """What does not fit and what to do about it, in two sentences; None if the models fit."""
+        """What does not fit, or was not asked, and what to do about it, in two sentences; None if nothing is amiss."""
+        if self.mode == "quick":
+            return QUICK
         poor = [item for item in self.fit if not item.reference]
         if not poor:
             return None
@@ -212,10 +227,7 @@ class Report:
         captioner = "a --captioner and a --reference that were" if self.mode == "model" else "a --reference that was"
         remedy = f"Name {captioner} trained on images of this kind."
         if all(item.fits for item in self.fit):
-            return (
-                f"{said} The data set's own pairs were judged by what they have in common; of words that "
-                f"somebody inserted into true captions, only rare ones are found that way. {remedy}"
-            )
+            return f"{said} The data set's own pairs were judged by what they have in common. {remedy}"
         return f"{said} Flags would be false alarms. {remedy}"
 
     @property
@@ -239,14 +251,25 @@ class Report:
         if faults:
             found += f"; the captioner repeats {faults:,} phrase{'' if faults == 1 else 's'} without cause"
         if self.verdict == "inconclusive":
+            if self.mode == "quick":
+                return f"{found} by a quick look, which asks no captioner and so promises nothing{self._unread}."
             if self.fit and all(item.fits for item in self.fit):
-                return f"{found}, but the reference captioner does not understand them{self._unread}."
+                why = "the reference captioner does not understand them"
+                if self.undetectable:
+                    what = " and ".join(item.what for item in self.undetectable)
+                    why = f"this audit would not have found {what} in {self.gate.required:,} of them"
+                return f"{found}, but {why}{self._unread}."
             return f"The models do not fit these data, so nothing can be said of {counts.audited:,} samples."
         if self.verdict == "incomplete":
             return f"Not everything could be read{self._unread}. {found} so far."
         if self.verdict == "fail" and not counts.flagged:
             found = f"The gate failed. {found}"
         return f"{found}{self._unread and '. Not audited'}{self._unread}."
+
+    @property
+    def undetectable(self) -> tuple[DetectionLimit, ...]:
+        """The plainest attacks that would not have been found where the gate demands it."""
+        return self.detection_limits.missed(self.gate.required) if self.gate.required else ()
 
     @property
     def expired(self) -> tuple[Result, ...]:
@@ -326,7 +349,7 @@ def plain(value: object, where: str = "report") -> object:
     if isinstance(value, list | tuple):
         return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if is_dataclass(value) and not isinstance(value, type):
-        document = {field.name: plain(getattr(value, field.name), f"{where}.{field.name}") for field in fields(value)}
+        document = {item.name: plain(getattr(value, item.name), f"{where}.{item.name}") for item in fields(value)}
         return document | {"flagged_rate": value.flagged_rate} if isinstance(value, Counts) else document
     raise TypeError(f"{where}: a report cannot hold a {type(value).__name__}")
 

@@ -1,7 +1,7 @@
 """`samples.parquet`: a row a pair of an image and one of its captions, written unit by unit."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +26,26 @@ def write_samples(
     verdicts: Verdicts,
     repairs: Mapping[int, Repair] | None = None,
     rules: Mapping[int, Sequence[str]] | None = None,
-) -> dict[int, dict[str, Any]]:
+    counting: Collection[int] = (),
+) -> None:
     """Writes the table.
 
     Args:
         records: the shards that have scores, in the order of `scores.files`.
         repairs: what became of flagged samples, by row.
         rules: codes of what accuses flagged pairs, by row.
-
-    Returns:
-        Row -> shard, place, texts, p_value, q_value and reasons of each flagged pair.
+        counting: rows that count for the gate.
     """
     signals = sorted(verdicts.evidence)
     schema = pa.schema(
         [("shard", TEXT), ("key", TEXT), ("image_index", pa.int32()), ("image", TEXT), ("caption_index", pa.int32())]
         + [(name, TEXT) for name in ("place", "question", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
-        + [("rules", pa.list_(TEXT)), ("image_sha256", TEXT)]
+        + [("rules", pa.list_(TEXT)), ("counts", pa.bool_()), ("image_sha256", TEXT)]
         + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
         + [(f"p.{name}", pa.float64()) for name in signals]
     )
-    flagged: dict[int, dict[str, Any]] = {}
     partial = path.with_name(path.name + ".partial")
     with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         start = 0
@@ -68,6 +66,7 @@ def write_samples(
             suspects = {row: verdicts.reasons(row) for row in (np.flatnonzero(verdicts.flagged[here]) + start).tolist()}
             columns["reasons"] = _lists(rows, suspects)
             columns["rules"] = _lists(rows, rules or {})
+            columns["counts"] = np.array([row in counting for row in rows], dtype=bool)
             repaired = {row: repairs[row] for row in rows if row in repairs} if repairs else {}
             columns["fate"] = _strings(rows, {row: item.fate for row, item in repaired.items()}, "kept")
             columns["sanitized_caption"] = _strings(rows, {row: item.caption for row, item in repaired.items()}, None)
@@ -75,19 +74,9 @@ def write_samples(
             for name in signals:
                 columns[f"signal.{name}"] = verdicts.evidence[name].values[here]
                 columns[f"p.{name}"] = verdicts.evidence[name].p_values[here]
-            shown = text.take(pa.array([row - start for row in suspects], pa.int64())).to_pylist()
-            for row, found in zip(suspects, shown, strict=True):
-                flagged[row] = {
-                    "shard": record.name,
-                    **{name: found.get(name) for name in (*PLACES, "caption", "output", "reference")},
-                    "p_value": verdicts.p_values[row],
-                    "q_value": verdicts.q_values[row],
-                    "reasons": tuple(suspects[row]),
-                }
             writer.write_table(pa.table([_column(columns.get(f.name), f.type, len(rows)) for f in schema], schema))
             start = rows.stop
     os.replace(partial, path)
-    return flagged
 
 
 def _column(values: Any, kind: pa.DataType, count: int) -> pa.Array | pa.ChunkedArray:

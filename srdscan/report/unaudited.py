@@ -1,4 +1,4 @@
-"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD907."""
+"""What the audit could not do, as results beside those of the data: the rules SRD901 to SRD909."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from srdscan.decide import fingerprints
 from srdscan.decide.results import MOST_LOCATIONS, Location, Result
-from srdscan.report.schema import Report
+from srdscan.report.schema import QUICK, Report
 from srdscan.rules import RULES
 
 CLASHING = ("duplicate_key", "duplicate_member", "collapsed_keys")
@@ -26,7 +26,14 @@ def audit_results(report: Report, max_unaudited: float) -> tuple[Result, ...]:
         message = f"{counts.unaudited:,} of {counts.read:,} samples could not be audited, or not wholly: {reasons}"
         places = [(item.shard, item.key) for item in report.irregular_samples]
         found.append(_result("SRD901", message, counts.unaudited, places))
-    if report.verdict == "inconclusive":
+    if report.mode == "quick":
+        found.append(_result("SRD909", QUICK, counts.audited))
+    elif report.verdict == "inconclusive" and report.undetectable:
+        what = " and ".join(item.what for item in report.undetectable)
+        told = report.detection_limits.told
+        message = f"{what} in {report.gate.required:,} samples would not have been found. {told}"
+        found.append(_result("SRD908", message, counts.audited))
+    elif report.verdict == "inconclusive":
         found.append(_result("SRD902", report.misfit or "the models do not fit the data", counts.audited))
     if damaged := [shard for shard in report.shards if shard.problem is not None]:
         message = f"{len(damaged):,} of {counts.shards:,} shards could not be read to the end: {damaged[0].problem}"

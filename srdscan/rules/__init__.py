@@ -203,6 +203,20 @@ RULES: Final[Mapping[str, Rule]] = {
             "No sample could be audited.",
             of_audit=True,
         ),
+        Rule(
+            "SRD908",
+            "not-detectable",
+            "error",
+            "The plainest attacks would not have been found in these data, so that finding nothing means little.",
+            of_audit=True,
+        ),
+        Rule(
+            "SRD909",
+            "quick-look",
+            "error",
+            "The audit was a quick look: no captioner was asked, so that finding nothing is no promise.",
+            of_audit=True,
+        ),
     )
 }
 """Every rule, by code."""

@@ -52,6 +52,7 @@ class AgreementSignal:
     description = "captions that fit other images as well as their own, by the data set's own pairs"
     needs_captioner = False
     leans_on_reference = False
+    in_quick_look = True
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`agreement.image` (P, 256) and `agreement.caption` (P, 384), in half precision.
@@ -66,28 +67,40 @@ class AgreementSignal:
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Estimates how many captions are unrelated to their images, and which."""
-        count = len(scores)
         agreement = agreement_of(scores)
         if agreement is None:
-            return abstain(count, "the score files do not hold what it compares")
-        values = -agreement.scores.astype(np.float64)
-        if count < FEWEST:
-            return replace(abstain(count, f"needs {FEWEST} pairs"), values=values)
-        told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
-        if agreement.competence < COMPETENT:
-            note = f"{told}: not well enough to accuse single ones"
-            return replace(abstain(count, note), values=values)
-        share, p_value, unrelated = find_unrelated(agreement.scores)
-        p_values = np.full(count, np.nan)
-        if p_value > SIGNIFICANT:
-            return replace(abstain(count, f"{told}; {share:.1%} or fewer belong to other images"), values=values)
-        p_values[unrelated] = p_value
-        note = f"{share:.1%} of the captions have nothing to do with their images"
+            return abstain(len(scores), "the score files do not hold what it compares")
+        return judge_agreement(agreement)
 
-        def reason(row: int) -> str:
-            return "the caption fits other images as well as its own" if unrelated[row] else ""
 
-        return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason)
+def judge_agreement(agreement: Agreement, counted: npt.NDArray[np.bool_] | None = None) -> Evidence:
+    """How many captions are unrelated to their images, and which.
+
+    Args:
+        counted: (N,) captions that take part; all if None.
+    """
+    count = len(agreement.scores)
+    counted = np.ones(count, dtype=bool) if counted is None else counted
+    values = -agreement.scores.astype(np.float64)
+    if counted.sum() < FEWEST:
+        return replace(abstain(count, f"needs {FEWEST} pairs"), values=values)
+    told = f"captions fit their own images better than others {agreement.competence:.0%} of the time"
+    if agreement.competence < COMPETENT:
+        note = f"{told}: not well enough to accuse single ones"
+        return replace(abstain(count, note), values=values)
+    share, p_value, found = find_unrelated(agreement.scores[counted])
+    p_values = np.full(count, np.nan)
+    if p_value > SIGNIFICANT:
+        return replace(abstain(count, f"{told}; {share:.1%} or fewer belong to other images"), values=values)
+    unrelated = np.zeros(count, dtype=bool)
+    unrelated[counted] = found
+    p_values[unrelated] = p_value
+    note = f"{share:.1%} of the captions have nothing to do with their images"
+
+    def reason(row: int) -> str:
+        return "the caption fits other images as well as its own" if unrelated[row] else ""
+
+    return Evidence(p_values, values, note, weight=WHOLE_DATASET, reason=reason)
 
 
 def find_unrelated(agreement: Floats) -> tuple[float, float, npt.NDArray[np.bool_]]:
@@ -126,14 +139,15 @@ def _fitted(scores: Scores) -> Agreement | None:
     if not len(scores) or not scores.has(IMAGE):
         return None
     first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
-    looks = Stored(scores, IMAGE, first)
+    looks, family_of = Stored(scores, IMAGE, first), scores.memo.get("family_of")
     columns = agreement_columns(scores)
     images, texts = Stored(scores, columns[0], first), Stored(scores, columns[1])
     if columns[0] != IMAGE:
-        return Agreement(images, texts, scores.image_of, one_space=True, looks=looks)
+        return Agreement(images, texts, scores.image_of, one_space=True, looks=looks, family_of=family_of)
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
-    given = (prior.distribution, prior.images) if prior is not None else (None, 0)
-    return Agreement(looks, texts, scores.image_of, *given)
+    if prior is None:
+        return Agreement(looks, texts, scores.image_of, family_of=family_of)
+    return Agreement(looks, texts, scores.image_of, prior.distribution, prior.images, family_of=family_of)
 
 
 def agreement_columns(scores: Scores) -> tuple[str, str]:

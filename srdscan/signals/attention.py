@@ -23,6 +23,7 @@ class Attention:
     description = "attention of single heads concentrates abnormally, in a minority of samples that also say odd things"
     needs_captioner = True
     leans_on_reference = False
+    in_quick_look = False
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """`attention.measures`: (B, 2 x L x H x 5), first token then mean; `attention.peak`: (B, 2 x L x H) cells."""

@@ -61,12 +61,14 @@ class Signal(Protocol):
         needs_captioner: only in a model audit.
         leans_on_reference: it compares with what the reference captioner says, and is heard only where that understands
             the images.
+        in_quick_look: it asks no captioner and no language model.
     """
 
     name: str
     description: str
     needs_captioner: bool
     leans_on_reference: bool
+    in_quick_look: bool
 
     def measure(self, batch: Batch) -> Mapping[str, Column]:
         """Columns of B rows for the score file; may be empty."""
@@ -94,6 +96,7 @@ def register_signal(cls: type[S]) -> type[S]:
     return cls
 
 
-def signals_for(model_audit: bool) -> list[Signal]:
-    """The signals that apply, in the order of registration."""
-    return [signal for signal in SIGNALS.values() if model_audit or not signal.needs_captioner]
+def signals_for(model_audit: bool, quick: bool = False) -> list[Signal]:
+    """The signals that apply, in the order of registration; in a quick look, those that can be measured there."""
+    of_audit = [signal for signal in SIGNALS.values() if model_audit or not signal.needs_captioner]
+    return [signal for signal in of_audit if signal.in_quick_look] if quick else of_audit

@@ -17,6 +17,7 @@ class Fluency:
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
     leans_on_reference = True
+    in_quick_look = False
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role
@@ -52,6 +53,7 @@ class Onion:
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
     leans_on_reference = False
+    in_quick_look = False
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

@@ -23,6 +23,7 @@ class Grounding:
 
     roles: ClassVar[tuple[Role, ...]] = ("caption", "output")
     leans_on_reference = True
+    in_quick_look = False
 
     def __init__(self, role: Role) -> None:
         self.role: Role = role

@@ -53,6 +53,7 @@ class Agreement:
         prior_images: images that the prior was fitted on.
         one_space: whether images and texts are unit vectors in one space, of a matcher.
         looks: (M, L) vectors that tell near duplicates of pictures; `images` if None.
+        family_of: (M,) the picture that each image is, where that is known already.
 
     Attributes:
         scores: (N,) how many standard deviations a caption fits its own image better than others; of a caption of
@@ -74,11 +75,12 @@ class Agreement:
         seed: int = 0,
         one_space: bool = False,
         looks: Vectors | None = None,
+        family_of: Indices | None = None,
     ) -> None:
         self.images, self.image_of = images, image_of
         random = np.random.default_rng(seed)
         count, self.captions = images.shape[0], texts.shape[0]
-        self.family_of = near_duplicates(images if looks is None else looks, seed)
+        self.family_of = near_duplicates(images if looks is None else looks, seed) if family_of is None else family_of
         self.pictures = np.unique(self.family_of, return_index=True)[1]
         self.fold = random.integers(FOLDS, size=count)[self.pictures][self.family_of]
         self.among = np.sort(random.permutation(self.pictures)[:OTHERS])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import random
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,15 @@ from typer.testing import CliRunner
 from srdscan.audit import Outcome, audit
 from srdscan.cli.commands import app
 from srdscan.config import AuditConfig
+from srdscan.diff.runs import compare
 from srdscan.report.schema import Report
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ACCEPT = ["--reason", "a fruit seller's own shards", "--expires", "2026-12-31"]
 BEFORE, AFTER = "1796000000", "1800000000"
 """30 November 2026 and 15 January 2027, in seconds."""
+
+INPUTS = (".srdscan.json", "report.json", "samples.parquet")
 
 pytestmark = pytest.mark.slow
 
@@ -61,6 +66,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditConfig, Outcom
     baseline = folder / "baseline.yaml"
     done = CliRunner().invoke(app, ["baseline", str(config.out), "--out", str(baseline), *ACCEPT])
     assert done.exit_code == 0, done.output
+    shutil.copytree(config.out, folder / "kept", ignore=shutil.ignore_patterns("scores"))
     return config, outcome, baseline
 
 
@@ -82,6 +88,33 @@ def test_the_first_audit_fails_and_says_so_in_every_form(
     assert json.loads((config.out / "report.json").read_bytes())["results"][0]["term"] == "banana"
 
 
+def test_the_report_is_drawn_again_without_data_set_or_models(
+    first: tuple[AuditConfig, Outcome, Path], tmp_path: Path
+) -> None:
+    kept = first[0].out.parent / "kept"
+    drawn = [path.name for path in kept.iterdir() if path.is_file() and path.name not in INPUTS]
+    assert len(drawn) == 12
+    shutil.copytree(kept, tmp_path / "copy", ignore=shutil.ignore_patterns(*drawn))
+    done = CliRunner().invoke(app, ["report", str(tmp_path / "copy")])
+    assert done.exit_code == 0 and "FAIL  26 of 256" in done.output, done.output
+    for name in drawn:
+        assert (tmp_path / "copy" / name).read_bytes() == (kept / name).read_bytes(), name
+    out = tmp_path / "elsewhere"
+    assert CliRunner().invoke(app, ["report", str(kept), "--report", "sarif", "--out", str(out)]).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"report.html", "summary.md", "results.sarif"}
+
+
+def test_the_statement_names_every_shard_and_the_lists_every_sample(first: tuple[AuditConfig, Outcome, Path]) -> None:
+    kept = first[0].out.parent / "kept"
+    statement = json.loads((kept / "attestation.json").read_bytes())
+    digests = {subject["digest"]["sha256"] for subject in statement["subject"]}
+    shards = sorted((EXAMPLES / "shards").glob("*.tar"))
+    assert digests == {hashlib.sha256(path.read_bytes()).hexdigest() for path in shards}
+    assert statement["predicate"]["failedTests"] == ["SRD101 repeated-target-in-captions"]
+    rows = [pq.read_table(kept / f"{name}-list.parquet").num_rows for name in ("keep", "removal")]
+    assert rows == [230, 26]
+
+
 def test_what_was_accepted_is_known_and_passes(first: tuple[AuditConfig, Outcome, Path], monkeypatch: Any) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", BEFORE)
     report = again(first, baseline=first[2], report=("all",))
@@ -91,6 +124,7 @@ def test_what_was_accepted_is_known_and_passes(first: tuple[AuditConfig, Outcome
     assert report.headline.startswith("26 of 256 samples look poisoned: all known, by the baseline")
     run = json.loads((first[0].out / "results.sarif").read_bytes())["runs"][0]
     assert {result["baselineState"] for result in run["results"]} == {"unchanged"}
+    assert pq.read_table(first[0].out / "keep-list.parquet").num_rows == 256, "what is accepted stays"
     assert ElementTree.parse(first[0].out / "junit.xml").getroot().attrib["failures"] == "0"
 
 
@@ -128,3 +162,8 @@ def test_the_same_samples_elsewhere_are_known_and_a_new_poisoned_shard_fails_alo
     assert report.verdict == "fail" and [(result.rule, result.term) for result in new] == [("SRD101", "umbrella")]
     assert {location.shard for location in new[0].locations} == {"delivered-today.tar"}
     assert report.gate.counted == new[0].samples < report.counts.flagged
+    found = compare(first[0].out, tmp_path / "run")
+    assert (found.same, found.counts["gone"], found.counts["image"]) == (256, 0, 0)
+    assert found.counts["added"] == report.counts.audited - 256
+    assert [entry.about for entry in found.found if entry.code == "SRD101"] == ["umbrella"]
+    assert found.exit_code("new") == 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import srdscan.config.audit
-from srdscan.config import AuditConfig, ConfigError, allowed_share, load_config
+from srdscan.config import AuditConfig, ConfigError, load_config, most_flagged
 
 
 def loaded(tmp_path: Path, text: str, **overrides: Any) -> AuditConfig:
@@ -110,26 +110,42 @@ def test_an_empty_file_is_an_empty_configuration(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fail_on", "share"),
+    ("fail_on", "most"),
     [
         ("any", 0.0),
         ("never", None),
-        ("rate=0.01", 0.01),
+        ("rate=0.01", 20.0),
         ("rate=0", 0.0),
-        ("rate=1", 1.0),
-        ("rate=.5", 0.5),
-        ("rate=1e-3", 1e-3),
+        ("rate=1", 2000.0),
+        ("rate=.5", 1000.0),
+        ("rate=1e-3", 2.0),
+        ("count=0", 0.0),
+        ("count=3", 3.0),
     ],
 )
-def test_the_gate_allows_a_share(fail_on: str, share: float | None) -> None:
-    assert allowed_share(fail_on) == share
+def test_the_gate_allows_a_number_or_a_share(fail_on: str, most: float | None) -> None:
+    assert most_flagged(fail_on, 2000) == most
 
 
 @pytest.mark.parametrize(
-    "fail_on", ["", "ANY", "rate", "rate=", "rate=1.5", "rate=-0.1", "rate=nan", "0.01", "rate=1%"]
+    "fail_on",
+    [
+        "",
+        "ANY",
+        "rate",
+        "rate=",
+        "rate=1.5",
+        "rate=-0.1",
+        "rate=nan",
+        "0.01",
+        "rate=1%",
+        "count=",
+        "count=-1",
+        "count=1.5",
+    ],
 )
 def test_any_other_gate_is_refused(fail_on: str) -> None:
-    with pytest.raises(ConfigError, match="must be any, never, or rate=SHARE"):
+    with pytest.raises(ConfigError, match="must be any, never, count=NUMBER"):
         AuditConfig(shards=("a",), fail_on=fail_on)
 
 

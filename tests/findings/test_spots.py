@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from srdscan.findings.copies import Spot, find_spots
+from srdscan.findings.copies import Alike, Spot, find_spots
 from srdscan.findings.spots import judge, sample, spot_findings
 from srdscan.measure.keypoints import Keypoints, find_keypoints
 from srdscan.measure.scores import Scores, join_columns, write_table
@@ -63,7 +63,7 @@ def found(pictures: list[Array], vectors: Array | None = None) -> list[Spot]:
     white = [Keypoints(item.places, (item.descriptions - mean) @ basis, item.area) for item in raw]
     if vectors is None:
         vectors = np.random.default_rng(1).normal(size=(len(pictures), 16)).astype(np.float32)
-    return find_spots(white, vectors, RADIUS)
+    return find_spots(white, vectors, RADIUS, Alike.of(vectors))
 
 
 def with_patch(pictures: list[Array], patch: Array, rows: list[int]) -> tuple[list[Array], dict[int, tuple[int, int]]]:

@@ -47,7 +47,7 @@ def test_stored_vectors_are_read_as_an_array_is(
         rows = np.random.default_rng(1).permutation(len(wanted))[:50]
         assert np.array_equal(stored[rows], wanted[rows])
         assert stored[rows[:0]].shape == (0, WIDTH)
-    assert scores.strings_at("text", some[[0, 5, 299]]) == ["text 0", "text 15", "text 897"]
+    assert scores.chosen("text", some[[0, 5, 299]]) == ["text 0", "text 15", "text 897"]
 
 
 def test_agreement_does_not_depend_on_how_files_are_cut(tmp_path: Path, pairs: tuple[np.ndarray, np.ndarray]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from srdscan.config import allowed_share
 from srdscan.decide.baseline import Accepted, Baseline
 from srdscan.decide.results import Result, Results
 from srdscan.decide.verdicts import decide
@@ -28,7 +27,7 @@ def reported(results: Results | None, fail_on: str = "any", problem: str | None 
     p_values[:4] = 1e-12
     verdicts = decide({"drift.caption": Evidence(p_values, p_values)}, np.arange(100), 0.01)
     record = UnitRecord("a.tar", "data/a.tar", "ab", 100, 100, (), problem, {})
-    settings = Settings("pair", fail_on, allowed_share(fail_on), 0.01, 0.01, {})
+    settings = Settings("pair", fail_on, 0.01, 0.01, {})
     return make_report(dataclasses.replace(settings, **changes), [record], verdicts, (), judged=results)
 
 
@@ -90,6 +89,6 @@ def test_a_unit_is_named_as_the_reader_finds_it(tmp_path: Any, monkeypatch: pyte
         "https://me:secret@example.org/a.tar?sig=secret": "https://example.org/a.tar",
     }
     verdicts = decide({}, np.zeros(0, np.int64), 0.01)
-    settings = Settings("pair", "any", 0.0, 0.01, 0.01, {})
+    settings = Settings("pair", "any", 0.01, 0.01, {})
     records = [UnitRecord("a.tar", place, "", 0, 0, (), None, {}) for place in places]
     assert [shard.uri for shard in make_report(settings, records, verdicts, ()).shards] == list(places.values())

@@ -13,12 +13,13 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
+from reports import COUNTS, HOSTILE, a_table, hostile, report, result
 from typer.testing import CliRunner
 
 from srdscan.config.audit import REPORTS
-from srdscan.decide.results import Location, Result
+from srdscan.decide.results import Location
 from srdscan.report import schema
-from srdscan.report.formats import FORMS, write_reports
+from srdscan.report.formats import FORMS, LISTS, write_reports
 from srdscan.report.github import fenced, publish, to_annotations
 from srdscan.report.gitlab import to_code_quality
 from srdscan.report.junit import to_junit
@@ -29,71 +30,6 @@ from srdscan.rules import RULES
 
 # of the sdist of sarif-om 1.0.4 (PyPI, Microsoft, MIT), which took it from oasis-tcs/sarif-spec
 OFFICIAL = json.loads(Path(__file__).with_name("sarif-2.1.0-rtm.4.json").read_text(encoding="utf-8"))
-COUNTS = schema.Counts(
-    shards=2, damaged_shards=0, read=256, irregular=0, partial=0, audited=256, flagged=14, pairs=256, flagged_pairs=14
-)
-HOSTILE = [
-    "::set-output name=verdict::pass",
-    "a cat\n::set-output name=verdict::pass\r\n##[set-env name=PATH]evil",
-    "%0A::error::injected%25",
-    "\x00\x01\x08\x0b\x1b[2J\x7f\x85\u2028\ufffe\uffff\ud800",
-    "]]></failure></testcase><!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>&e;",
-    "<script>alert(1)</script> [free](javascript:alert(2)) {0} \\[x](y)",
-    "\u202egnp.exe\u2066 title=x,y::z",
-    "x" * 10_000,
-    "\n" * 10_000,
-]
-
-
-def result(**changes: Any) -> Result:
-    made = Result(
-        rule="SRD101",
-        severity="error",
-        state="new",
-        fingerprint="ab" * 32,
-        message="'banana': in captions of 14 of 256 samples",
-        samples=14,
-        decides=True,
-        term="banana",
-        locations=tuple(Location("a-000000.tar", f"{n:04d}", f"{n:04d}.txt") for n in range(14)),
-    )
-    return dataclasses.replace(made, **changes)
-
-
-def report(*results: Result, **changes: Any) -> schema.Report:
-    made = schema.Report(
-        verdict="fail",
-        exit_code=1,
-        mode="pair",
-        counts=COUNTS,
-        gate=schema.Gate("any", 0.01, 1e-9, 0.01, 14, ("SRD104",)),
-        targets=(),
-        signals=(),
-        shards=(schema.ShardSummary("a-000000.tar", "ab" * 32, 256, 0, 14, None, "data/a-000000.tar"),),
-        irregular={},
-        irregular_samples=(),
-        config={},
-        versions={"srdscan": "0.1.0"},
-        models=(),
-        results=results,
-    )
-    return dataclasses.replace(made, **changes)
-
-
-def hostile(text: str) -> schema.Report:
-    places = (Location(text, text, text), Location("a-000000.tar", text))
-    states = [
-        result(message=text, term=text, locations=places),
-        result(rule="SRD203", severity="warning", message=text, locations=places[1:]),
-        result(rule="SRD102", message=text, state="known", decides=False, reason=text, expires="2027-03-01"),
-        result(rule="SRD103", message=text, state="expired", reason=text, expires="2026-03-01"),
-        result(rule="SRD104", message=text, state="ignored", decides=False),
-        result(rule="SRD106", severity="note", message=text, decides=False, locations=()),
-        result(rule="SRD903", message=text, term="", locations=(Location(text),)),
-    ]
-    shards = (schema.ShardSummary(text, "", 1, 0, 0, text, text), *report().shards)
-    known = schema.Known(text, "2026-11-28", 2, 1, 1, (("SRD101", text),))
-    return report(*states, verdict="incomplete", exit_code=3, shards=shards, baseline=known, irregular={text: 3})
 
 
 def validated(text: str) -> Any:
@@ -104,15 +40,17 @@ def validated(text: str) -> Any:
 
 
 def test_the_forms_are_those_that_the_option_takes(tmp_path: Path) -> None:
-    assert tuple(FORMS) == REPORTS
-    write_reports(tmp_path, FORMS, report(result()))
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"results.sarif", "junit.xml", "annotations.txt", "gl-code-quality-report.json"}
-    before = {name: (tmp_path / name).read_bytes() for name in names}
-    write_reports(tmp_path, FORMS, report(result()))
-    assert {name: (tmp_path / name).read_bytes() for name in names} == before
-    write_reports(tmp_path, ["junit"], report(result()))
-    assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"], "nothing of an earlier run is left"
+    assert (*FORMS, *LISTS) == REPORTS
+    samples, out = a_table(tmp_path / "samples.parquet"), tmp_path / "out"
+    out.mkdir()
+    write_reports(out, REPORTS, report(result()), samples)
+    names = {path.name for path in out.iterdir()}
+    assert names == {file for file, _ in (*FORMS.values(), *LISTS.values())}
+    before = {name: (out / name).read_bytes() for name in names}
+    write_reports(out, REPORTS, report(result()), samples)
+    assert {name: (out / name).read_bytes() for name in names} == before
+    write_reports(out, ["junit"], report(result()), samples)
+    assert [path.name for path in out.iterdir()] == ["junit.xml"], "nothing of an earlier run is left"
 
 
 def test_sarif_holds_a_result_a_finding() -> None:

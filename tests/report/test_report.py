@@ -157,6 +157,7 @@ def test_json_holds_every_field_and_the_flagged_rate() -> None:
         "max_unaudited": 0.01,
         "counted": None,
         "ignored": [],
+        "required": 0,
     }
     assert document["config"] == {"fdr": 0.05, "shards": ["a-{000000..000001}.tar"], "out": "runs/1"}
     assert document["shards"][1]["problem"] is None

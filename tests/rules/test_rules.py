@@ -62,6 +62,8 @@ def test_codes_never_change() -> None:
         "SRD905": "clashing-keys",
         "SRD906": "sanitizing-incomplete",
         "SRD907": "nothing-audited",
+        "SRD908": "not-detectable",
+        "SRD909": "quick-look",
     }
 
 
@@ -111,7 +113,7 @@ def test_of_two_that_match_the_longer_code_or_prefix_counts() -> None:
         ({"ignore": ("ALL",)}, "leave no rule"),
         ({"severity": {"SRD101": "high"}}, "severity SRD101: 'high' must be one of error, warning, note"),
         ({"severity": {"SRD903": "note"}}, "severity SRD903: a rule about the audit itself keeps its severity"),
-        ({"report": ("sarf",)}, "report 'sarf': must be one of sarif, junit, github, gitlab, or all"),
+        ({"report": ("sarf",)}, "report 'sarf': must be one of sarif, junit, github, gitlab, attestation,"),
     ],
 )
 def test_what_is_wrong_in_a_configuration_is_named(changes: dict[str, object], message: str) -> None:

@@ -42,7 +42,9 @@ def work(job: Job, folder: Path) -> Result:
         return found
     clean, poisoned = job.places.dev, folder / "poisoned"
     plant([clean], poisoned, attack.trigger, attack.target, 1.0, attack.seed, attack.text)
-    config = AuditConfig(shards=(clean,), captioner=str(victim.path), pictures=0, caption_fields=ONE_CAPTION)
+    config = AuditConfig(
+        shards=(clean,), captioner=str(victim.path), pictures=0, limits="off", caption_fields=ONE_CAPTION
+    )
     runs = {"clean": folder / "audit-clean", "poisoned": folder / "audit-poisoned"}
     seen: dict[str, Seen] = {}
     for name, shards in (("clean", clean), ("poisoned", str(poisoned))):

@@ -32,6 +32,7 @@ def work(job: Job, folder: Path) -> Result:
             out=run,
             sanitize=sanitized,
             pictures=0,
+            limits="off",
             caption_fields=ONE_CAPTION,
         )
     )

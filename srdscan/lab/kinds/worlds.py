@@ -86,7 +86,9 @@ def planted(world: World, attack: Attack, count: int, seed: int) -> Result:
         changed = rescored(scores, edited, world.models, signals_for(model_audit=False), Path(folder))
         config, examined = world.config, world.examined
         fit = measure_fit(changed, ("caption",))
-        verdicts = judge(config, examined.source, examined.records, changed, world.models, None, fit, Quiet())
+        verdicts = judge(
+            config, examined.source, examined.records, changed, world.models, None, fit, Quiet(), examined.embed
+        )
         found = examined.spots
         planted_in_images = make_trigger(_trigger(attack)) is not None
         if planted_in_images:
@@ -95,7 +97,7 @@ def planted(world: World, attack: Attack, count: int, seed: int) -> Result:
                 examined.source, examined.records, each, config.reading, config.batch_size, config.max_pixels
             )
             images = EditedImages(original, each, {image: item.image for image, item in edited.items()})
-            found = tuple(spots.search(each, images, config.seed, lambda count: None))
+            found = spots.search(each, images, config.seed, lambda count: None).found
         row = _figures(with_spots(verdicts, found, changed, config), truth)
     return row | _spotted(found, edited) if planted_in_images else row
 

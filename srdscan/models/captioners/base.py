@@ -70,6 +70,9 @@ class Encoding(Protocol):
 class Captioner(Protocol):
     """The contract; `check.check_captioner` tests an implementation.
 
+    A captioner may offer `score_of(encoding, captions, images: Sequence[int]) -> list[Floats]`: `score` of any number
+    of captions about each image, the images ascending. Without it rows of the encoding are taken.
+
     Attributes:
         name: folder, Hub id or class, as reports show it.
         fingerprint: sha256 of the weights, hex; the same weights give the same fingerprint.

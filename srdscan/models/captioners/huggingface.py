@@ -37,13 +37,14 @@ class ImageEncoding:
         memory: (B, P, D), the encoder's output.
         features: (B, F), its mean over the image.
         extra: further tensors of a family, by name, B rows each.
-        projected: what a captioner's decoder attends to, by the captioner's fingerprint; filled on first use.
+        projected: what a captioner's decoder attends to, by the captioner's fingerprint; filled on first use. A tensor
+            of B rows, or what can be indexed like one.
     """
 
     memory: torch.Tensor
     features: Floats
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
-    projected: dict[str, torch.Tensor] = field(default_factory=dict)
+    projected: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.memory)
@@ -52,7 +53,7 @@ class ImageEncoding:
         """The chosen images as a batch of their own, in the order given; rows may repeat."""
         chosen = torch.tensor(list(rows), dtype=torch.long)
 
-        def pick(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        def pick(tensors: dict[str, Any]) -> dict[str, Any]:
             return {name: tensor[chosen.to(tensor.device)] for name, tensor in tensors.items()}
 
         memory = self.memory[chosen.to(self.memory.device)]

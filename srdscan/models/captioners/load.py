@@ -3,8 +3,10 @@
 import importlib
 import json
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 
+from srdscan.errors import ConfigError
 from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.own import load_own
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder, remedy
@@ -29,6 +31,18 @@ def resolve_model(spec: str) -> str:
     return str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
 
 
+def _check_spelling(spec: str) -> None:
+    """Asks for an embedded captioner that is named almost; whole ids of the Hub have an owner.
+
+    Raises:
+        ConfigError: it is.
+    """
+    if "/" in spec or spec in EMBEDDED or Path(spec).exists():
+        return
+    if meant := get_close_matches(spec, EMBEDDED, 1, 0.8):
+        raise ConfigError(f"{spec}: there is no such captioner. Did you mean {meant[0]}?")
+
+
 def load_captioner(
     spec: str, device: str = "cpu", num_beams: int | None = None, prompt: str | None = None
 ) -> Captioner:
@@ -41,10 +55,12 @@ def load_captioner(
         prompt: what the model is asked, or the words that its captions go on from; None takes the family's own.
 
     Raises:
+        ConfigError: the name of an embedded one, misspelled.
         ModelError: nothing of that name, a family srdscan does not know, or weights that cannot be read.
     """
     if ":" in spec and not Path(spec).exists():
         return load_own(spec, device)
+    _check_spelling(spec)
     path = resolve_model(spec)
     module = FAMILIES.get(model_type(path))
     if module is None:

@@ -1,4 +1,4 @@
-"""The VisionEncoderDecoder family: vit-gpt2, and srdscan's embedded captioners."""
+"""The VisionEncoderDecoder family: vit-gpt2, and, with a decoder of their own, srdscan's embedded captioners."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import DynamicCache, EncoderDecoderCache, VisionEncoderDecoderModel
+from transformers import AutoConfig, DynamicCache, EncoderDecoderCache, VisionEncoderDecoderModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from srdscan.models.captioners import grid_encoder  # noqa: F401  registers the embedded captioners' encoder
+from srdscan.models.captioners import grid_encoder
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner, ImageEncoding, Parts, take_apart
 from srdscan.models.whole import POOLER, load_whole
 
@@ -53,7 +53,8 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
     def memory(self, encoding: ImageEncoding) -> torch.Tensor:
         if self.fingerprint not in encoding.projected:
             encoding.projected[self.fingerprint] = self.project(encoding.memory)
-        return encoding.projected[self.fingerprint]
+        projected: torch.Tensor = encoding.projected[self.fingerprint]
+        return projected
 
     def _generate(self, memory: torch.Tensor) -> torch.Tensor:
         ids: torch.Tensor = self.model.generate(
@@ -82,4 +83,8 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
 
 def load(path: str | Path, **options: Any) -> VisionEncoderDecoderCaptioner:
     """The family's entry in `load.FAMILIES`."""
-    return VisionEncoderDecoderCaptioner(str(path), **options)
+    from srdscan.models.captioners.grid import GridCaptioner
+
+    encoder = getattr(AutoConfig.from_pretrained(path), "encoder", None)
+    family = GridCaptioner if isinstance(encoder, grid_encoder.GridEncoderConfig) else VisionEncoderDecoderCaptioner
+    return family(str(path), **options)

@@ -1,0 +1,1 @@
+"""Two runs compared: which samples came, went and changed, and which findings are new."""
