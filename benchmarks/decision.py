@@ -228,14 +228,14 @@ def decide(folder: Path) -> dict[str, object]:
         signal.judge = _timed(signal.judge, signal.name)
     foreign.find_out = _timed(foreign.find_out, foreign.NAME)
     config = AuditConfig(shards=("drawn",))
-    models = SimpleNamespace(captioner=None, sentence_encoder=encoder)
+    models = SimpleNamespace(captioner=None, sentence_encoder=encoder, quick=False)
     held = _status("VmRSS")
     wall, processor = time.perf_counter(), time.process_time()
     with stage("agreement, fitted"):
         agreement_of(scores)
     with stage("fit"):
         fit = measure_fit(scores, ("caption",))
-    verdicts = audit.judge(config, None, (), scores, models, None, fit, Quiet())
+    verdicts = audit.judge(config, None, (), scores, models, None, fit, Quiet(), encoder.embed)
     rows = [end - start for start, end in zip(scores.starts, scores.starts[1:], strict=False)]
     records = [UnitRecord(f"{n:06d}.tar", "", "", int(c), int(c), (), None, {}) for n, c in enumerate(rows)]
     with stage("hidden characters"):
