@@ -167,11 +167,11 @@ def audit(
         write = partial(typer.echo, nl=False)
         if as_json:
             write((chosen.out / "report.json").read_text(encoding="utf-8"))
-            raise typer.Exit(outcome.report.exit_code)
-        with fenced(write):
-            print_outcome(outcome, quiet)
-        if "github" in chosen.reports:
-            publish(outcome.report, chosen.out / "summary.md", os.environ, write)
+        else:
+            with fenced(write):
+                print_outcome(outcome, quiet)
+            if "github" in chosen.reports:
+                publish(outcome.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
-            typer.echo(f"Uploading --{option_name}: {url}")
+            typer.echo(f"Uploading --{option_name}: {url}", err=as_json)
     raise typer.Exit(outcome.report.exit_code)

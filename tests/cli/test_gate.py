@@ -164,7 +164,7 @@ def test_the_same_samples_elsewhere_are_known_and_a_new_poisoned_shard_fails_alo
     assert report.verdict == "fail" and [(result.rule, result.term) for result in new] == [("SRD101", "umbrella")]
     assert {location.shard for location in new[0].locations} == {"delivered-today.tar"}
     assert report.gate.counted == new[0].samples < report.counts.flagged
-    found = compare(first[0].out, tmp_path / "run")
+    found = compare(first[0].out.parent / "kept", tmp_path / "run")
     assert (found.same, found.counts["gone"], found.counts["image"]) == (256, 0, 0)
     assert found.counts["added"] == report.counts.audited - 256
     assert [entry.about for entry in found.found if entry.code == "SRD101"] == ["umbrella"]
