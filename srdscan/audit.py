@@ -2,17 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from srdscan.config import AuditConfig, FinetuneConfig
+from srdscan.config.audit import HOW
 from srdscan.decide.accusations import Elsewhere
 from srdscan.decide.baseline import Baseline, read_baseline
 from srdscan.decide.fit import Fit, measure_fit
 from srdscan.decide.results import find_results
 from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, of_pairs
+from srdscan.engines.merge import merge
+from srdscan.engines.rank import Part, check_whole, mark, units_of
+from srdscan.engines.run import score_units
+from srdscan.engines.task import identity
+from srdscan.engines.task import open_models as open_models
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
 from srdscan.findings.hidden import find_hidden, hidden_findings
@@ -25,9 +30,8 @@ from srdscan.measure.batch import Role
 from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
-from srdscan.measure.units import Limits, score_source
 from srdscan.models.device import module_fingerprint, pick_device
-from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
+from srdscan.models.loaded import ModelRecord, Models, model_records
 from srdscan.models.sentence_encoder import Remembering
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
@@ -40,7 +44,6 @@ from srdscan.report.schema import Mode, Report, to_json
 from srdscan.report.shown import keep_pictures
 from srdscan.report.table import write_samples
 from srdscan.rules import severities
-from srdscan.signals import signals_for
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
@@ -152,24 +155,25 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     return Outcome(report, verdicts, draw(config.out, report, config.reports))
 
 
-def open_models(config: AuditConfig, captioner: str | None = None) -> Models:
-    """The models that an audit's configuration names.
+def score_part(config: AuditConfig, progress: Progress | None = None) -> Part:
+    """Scores the units of one job of several, `config.rank`; `audit` decides when it merges them.
 
-    Args:
-        captioner: the captioner under audit, where it is another than the configuration's.
+    Raises:
+        ConfigError, ShardSpecError, ModelError: as `audit`.
     """
-    return load_models(
-        config.reference,
-        captioner or config.captioner,
-        config.sentence_encoder,
-        config.language_model,
-        config.device,
-        config.num_beams,
-        config.prompt,
-        config.reference_prompt,
-        config.matcher,
-        config.quick,
-    )
+    assert config.rank is not None and config.world_size is not None
+    progress = progress or Quiet()
+    progress.stage("loading models", None)
+    source = find_source(config.shards, config.format, config.images)
+    claim(config.out, "--out", {"kind": "audit"})
+    models = open_models(config)
+    state = RunState(config.out, identity(config, source, model_records(models)))
+    mark(config.out, config.rank, config.world_size)
+    numbers = units_of(config.rank, config.world_size, len(source.units))
+    records = score_units(config, source, models, state, progress, numbers=numbers).values()
+    problems = tuple(record.problem for record in records if record.problem)
+    samples = sum(record.scored for record in records)
+    return Part(config.rank, config.world_size, config.out, len(records), len(source.units), samples, problems)
 
 
 def _canary(config: AuditConfig) -> FinetuneConfig:
@@ -197,7 +201,7 @@ def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
         config.fail_on,
         config.fdr,
         config.max_unaudited,
-        asdict(config),
+        {name: value for name, value in asdict(config).items() if name not in HOW},
         tuple(sorted(config.ignored)),
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
@@ -254,11 +258,15 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     """
     source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
-    state = RunState(config.out, _identity(config, source, model_records(models)))
-    progress.stage("scoring", config.limit)
-    signals = signals_for(models.captioner is not None, models.quick)
-    limits = Limits(config.batch_size, config.limit, config.max_pixels)
-    records = score_source(source, models, signals, state, config.reading, limits, progress.advance)
+    known = identity(config, source, model_records(models))
+    if config.merge:
+        progress.stage("merging", None)
+        state, records = merge([Path(run) for run in config.merge], config.out, source, known)
+    else:
+        check_whole(config.out)
+        state = RunState(config.out, known)
+        canary = models.captioner.name if config.canary and models.captioner is not None else None
+        records = list(score_units(config, source, models, state, progress, canary).values())
     scores = state.scores(records)
     images = ImageSource(source, records, scores, config.reading, config.batch_size, config.max_pixels)
     roles: tuple[Role, ...] = ("caption", "output") if models.captioner is not None else ("caption",)
@@ -275,13 +283,19 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
 
 def measure_limits(config: AuditConfig, models: Models, examined: Examined, progress: Progress) -> DetectionLimits:
     """What the audit would have found in this data set, had it been there."""
-    scores, verdicts = examined.scores, examined.verdicts
+    verdicts = examined.verdicts
     if config.limits == "off":
         return DetectionLimits(verdicts.samples, (), "What would have been found was not measured (--limits off).")
     progress.stage("planting known poison", measured_at_most(verdicts.samples))
-    audited = Audited(
-        scores=scores,
-        verdicts=verdicts,
+    audited = audited_of(config, models, examined)
+    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
+
+
+def audited_of(config: AuditConfig, models: Models, examined: Examined) -> Audited:
+    """A data set that was examined, as the search for limits of detection takes it."""
+    return Audited(
+        scores=examined.scores,
+        verdicts=examined.verdicts,
         images=examined.by_image,
         searched=examined.searched,
         models=models,
@@ -292,7 +306,6 @@ def measure_limits(config: AuditConfig, models: Models, examined: Examined, prog
         ignored=config.ignored,
         seed=config.seed,
     )
-    return find_limits(audited, required_of(verdicts.samples, config.require_detection), progress.advance)
 
 
 def with_spots(verdicts: Verdicts, found: Sequence[Spot], scores: Scores, config: AuditConfig) -> Verdicts:
@@ -350,23 +363,3 @@ def judge(
     )
     evidence[substitution.NAME] = of_pairs(swapped, scores)
     return decide(quirks.settle(evidence, scores), scores.sample_of, config.fdr, config.ignored)
-
-
-def _identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...]) -> dict[str, object]:
-    """What scores depend on; thresholds and gates may change between runs over the same scores."""
-    return {
-        "version": version("srdscan"),
-        "format": source.format,
-        "units": [unit.location for unit in source.units],
-        "models": [asdict(model) for model in models],
-        "batch_size": config.batch_size,
-        "device": pick_device(config.device),
-        "num_beams": config.num_beams,
-        "prompt": config.prompt,
-        "quick": config.quick,
-        "reference_prompt": config.reference_prompt,
-        "limit": config.limit,
-        "reading": asdict(config.reading),
-        "max_pixels": config.max_pixels,
-        "columns": 2,  # counts what pass 1 keeps: score files of another form are not continued
-    }

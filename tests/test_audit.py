@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zoo
+from runs import assert_same_outputs
 from typer.testing import CliRunner
 
 from srdscan import scenes
@@ -27,19 +28,6 @@ CANARY = "captioner-backdoored"
 def run_cli(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "srdscan", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, **options)
-
-
-def outputs(out: Path) -> dict[str, bytes]:
-    """Every file that a run leaves, by relative path."""
-    return {str(p.relative_to(out)): p.read_bytes() for p in sorted(out.rglob("*")) if p.is_file()}
-
-
-def assert_same_outputs(first: Path, second: Path) -> None:
-    """Two runs left the same files, byte for byte, but for their own folder, which the reports name."""
-    left, right = outputs(first), outputs(second)
-    assert left.keys() == right.keys()
-    for name in left:
-        assert left[name].replace(bytes(first), bytes(second)) == right[name], name
 
 
 @pytest.fixture(scope="module")

@@ -123,6 +123,24 @@ def audit(
         "decide. [default: reference]",
         "reference|drop|quarantine",
     ),
+    workers: int | None = option(
+        "Shards that are scored at once, each by a process of its own. [default: one a GPU, else 1]"
+    ),
+    engine: str | None = option("What scores the shards: this machine, or Ray. [default: local]", "local|ray"),
+    ray_address: str | None = option(
+        "Of a running Ray cluster (auto, ray://HOST:10001, HOST:6379). [default: RAY_ADDRESS, or Ray is started here]"
+    ),
+    rank: int | None = option(
+        "Which of --world-size jobs this is, from 0: score its shards into --out, decide nothing. In a Slurm array "
+        "`--rank $SLURM_ARRAY_TASK_ID --world-size $SLURM_ARRAY_TASK_COUNT`, in a Kubernetes indexed job "
+        "`--rank $JOB_COMPLETION_INDEX`."
+    ),
+    world_size: int | None = option("How many jobs share the data set."),
+    merge: list[str] | None = several("--out folder of such a job: decide over what all of them scored.", "RUN"),
+    rehash: bool | None = flag(
+        "--rehash",
+        "When a run continues, hash finished shards again, and do not go by the size and times of their files.",
+    ),
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     config: Path | None = CONFIG,
@@ -147,31 +165,41 @@ def audit(
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
 
+    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out job-0`, the same with 1, 2 and 3, then
+    `srdscan audit shards/ --merge job-0 --merge job-1 --merge job-2 --merge job-3`: docs/at-scale.md.
+
     In CI: `srdscan audit shards/ --report sarif --baseline .srdscan-baseline.yaml` fails on what nobody has looked at
     yet. `srdscan rules SRD101` says what a finding means and what to do about it; `srdscan baseline RUN` accepts what
     a run found, with a reason and for a time.
     """
     with errors(), ExitStack() as stack:
-        from srdscan.config import AuditConfig
+        from srdscan.config import AuditConfig, ConfigError
 
         quiet_libraries()
         uploads = stack.enter_context(uploaded(context.params, ("out", "sanitize")))
         chosen = settings(AuditConfig, context)
+        from srdscan.audit import Outcome, score_part
         from srdscan.audit import audit as run_audit
-        from srdscan.cli.printing import print_outcome
+        from srdscan.cli.printing import print_outcome, print_part
+        from srdscan.engines.rank import Part
         from srdscan.progress import shown_progress
         from srdscan.report.github import fenced, publish
 
+        if chosen.engine == "ray" and "out" in uploads:
+            raise ConfigError("--engine ray: --out must be a folder that all nodes share, not a URL")
         with shown_progress(quiet, verbose) as progress:
-            outcome = run_audit(chosen, progress)
+            done = run_audit(chosen, progress) if chosen.rank is None else score_part(chosen, progress)
         write = partial(typer.echo, nl=False)
-        if as_json:
+        if as_json and isinstance(done, Outcome):
             write((chosen.out / "report.json").read_text(encoding="utf-8"))
         else:
             with fenced(write):
-                print_outcome(outcome, quiet)
-            if "github" in chosen.reports:
-                publish(outcome.report, chosen.out / "summary.md", os.environ, write)
+                if isinstance(done, Part):
+                    print_part(done)
+                else:
+                    print_outcome(done, quiet)
+            if isinstance(done, Outcome) and "github" in chosen.reports:
+                publish(done.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
             typer.echo(f"Uploading --{option_name}: {url}", err=as_json)
-    raise typer.Exit(outcome.report.exit_code)
+    raise typer.Exit(0 if isinstance(done, Part) else done.report.exit_code)

@@ -12,6 +12,7 @@ from srdscan.text.hidden import visible
 if TYPE_CHECKING:  # they bring torch with them, which some commands do without
     from srdscan.audit import Outcome
     from srdscan.doctor import Diagnosis
+    from srdscan.engines.rank import Part
     from srdscan.evaluate import Evaluation
     from srdscan.report.schema import Report
     from srdscan.rules import Rule
@@ -59,6 +60,21 @@ def print_outcome(outcome: "Outcome", quiet: bool = False) -> None:
         for problem in done.problems:
             console.print(f"  [yellow]not written[/] {escape(visible(problem))}")
     console.print(f"Report: {escape(str(outcome.html))}", soft_wrap=True)
+
+
+def print_part(part: "Part") -> None:
+    """What a job did, and what comes when all jobs are done."""
+    console = Console(highlight=False, soft_wrap=True)
+    for problem in part.problems[:20]:
+        console.print(f"  [yellow]damaged[/] {escape(visible(problem))}")
+    console.print(
+        f"Job {part.rank} of {part.world_size} (from 0): {part.samples:,} samples of {part.units:,} of "
+        f"{part.all_units:,} shards are scored in {escape(str(part.out))}."
+    )
+    console.print(
+        "Nothing is decided yet. When all jobs are done, run srdscan audit with the same data and options, --merge and "
+        "the --out folder of each job, and another --out."
+    )
 
 
 def _targets(report: "Report") -> Table:

@@ -25,6 +25,15 @@ REPORTS = (
 )
 FALLBACK = ("reference", "drop", "quarantine")
 LIMITS = ("on", "off")
+ENGINES = ("local", "ray")
+HOW = ("engine", "workers", "ray_address", "rank", "world_size", "merge", "rehash")
+"""Settings that say how an audit is computed, and change nothing of what it finds."""
+RANK_LACKS = {
+    "sanitize": "a job decides nothing; give --sanitize to the audit that merges the jobs",
+    "canary": "jobs need one and the same canary. Make it with `srdscan finetune`, and pass its folder as --captioner",
+    "merge": "merge the jobs when all of them are done",
+}
+"""What does not go with a part of a data set, and what to do in its place."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,13 @@ class AuditConfig:
         require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
             demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
         report: further forms of the report: some of `REPORTS`, or `all`.
+        engine: what scores the units: `local` (this machine) or `ray`.
+        workers: units scored at once; None takes one a GPU, or one if there is none.
+        ray_address: of a running Ray cluster; None takes RAY_ADDRESS, or starts Ray on this machine.
+        rank: which of `world_size` jobs this is, from 0: only its units are scored, and nothing is decided.
+        world_size: jobs that share the data set.
+        merge: folders that such jobs left; their scores are decided over, nothing is scored.
+        rehash: hash units that an earlier run completed even where their files' times say that nobody touched them.
     """
 
     shards: tuple[str, ...] = ()
@@ -116,6 +132,13 @@ class AuditConfig:
     report: tuple[str, ...] = ()
     limits: str = "on"
     require_detection: int | None = None
+    engine: str = "local"
+    workers: int | None = None
+    ray_address: str | None = None
+    rank: int | None = None
+    world_size: int | None = None
+    merge: tuple[str, ...] = ()
+    rehash: bool = False
 
     @property
     def reading(self) -> ReadOptions:
@@ -179,9 +202,33 @@ class AuditConfig:
         if self.require_detection and self.limits == "off":
             raise ConfigError("require_detection and limits: what is required is not measured with limits off")
         most_flagged(self.fail_on, 1)
+        self._check_engine()
         ignored_codes(self.select, self.ignore)
         severities(self.severity)
         chosen_reports(self.report)
+
+    def _check_engine(self) -> None:
+        if self.engine not in ENGINES:
+            raise ConfigError(f"engine {self.engine!r}: must be one of {', '.join(ENGINES)}")
+        if self.workers is not None and self.workers < 1:
+            raise ConfigError(f"workers {self.workers}: must be at least 1")
+        if self.ray_address is not None and self.engine != "ray":
+            raise ConfigError("ray_address: belongs to engine ray; add --engine ray")
+        if (self.rank is None) != (self.world_size is None):
+            raise ConfigError("rank and world_size: belong together, such as --rank 0 --world-size 4")
+        if self.rank is not None and self.world_size is not None and not 0 <= self.rank < self.world_size:
+            raise ConfigError(f"rank {self.rank}: must be from 0 to {self.world_size - 1}, for {self.world_size} jobs")
+        several = (self.workers or 1) > 1 or self.engine == "ray" or self.rank is not None or self.merge
+        if self.limit is not None and several:
+            raise ConfigError(
+                "limit: which samples are the first is known to a single process alone; leave it out, or leave out "
+                "workers, engine, rank and merge"
+            )
+        for name, wanted in (("sanitize", self.sanitize), ("canary", self.canary), ("merge", self.merge)):
+            if self.rank is not None and wanted:
+                raise ConfigError(f"rank and {name}: {RANK_LACKS[name]}")
+        if self.canary and self.merge:
+            raise ConfigError(f"merge and canary: {RANK_LACKS['canary']}")
 
 
 def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from srdscan.lab.victims import Attack
 
 SWAPPED, ONE_PICTURE = "swapped", "one picture"
 """A target and a trigger of `worlds`: captions of each other; one image in the place of all."""
-KINDS = ("detection", "sanitizing", "retraining", "clean", "policy", "worlds")
+KINDS = ("detection", "sanitizing", "retraining", "clean", "policy", "worlds", "limits")
+OF_WORLDS = ("worlds", "limits")
+"""Kinds that audit data sets which are named on the command line."""
 OWN: dict[str, tuple[str, ...]] = {
     "rates": ("detection",),
     "paper_images": ("sanitizing",),
@@ -19,7 +21,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "photos": ("sanitizing", "policy"),
     "steps": ("policy",),
     "counts": ("worlds",),
-    "seeds": ("worlds",),
+    "seeds": OF_WORLDS,
 }
 """Fields that some kinds alone read: other kinds refuse them, and their results do not depend on them."""
 
@@ -63,7 +65,8 @@ class Experiment:
         name: of the result files.
         kind: `detection` (audits of mixtures, beside peer detectors), `sanitizing` (captions after each defence),
             `retraining` (captioners trained on sanitized shards), `clean` (false alarms on what nobody poisoned),
-            `policy` (policies that do not see a part of their inputs) or `worlds` (pair audits of several data sets).
+            `policy` (policies that do not see a part of their inputs), `worlds` (pair audits of several data sets) or
+            `limits` (what such audits say they would find, against what they do).
         attacks: what is planted.
         rates: poison rate -> number of seeds, for `detection`.
         victim_shards: shards of the training set that a victim learns from; None takes all.
@@ -73,7 +76,7 @@ class Experiment:
             takes all.
         steps: environment steps that each policy learns for, for `policy`.
         counts: poisoned samples, for `worlds`.
-        seeds: draws of which samples, for `worlds`.
+        seeds: draws of which samples, for `worlds` and `limits`.
     """
 
     name: str
@@ -131,7 +134,7 @@ def read_experiment(path: Path) -> Experiment:
         raise ExperimentError(f"{path}: photos: must be at least 1, and no fewer than paper_images")
     if document["kind"] != "clean" and not attacks:
         raise ExperimentError(f"{path}: names no attacks")
-    names = [planned.label if document["kind"] == "worlds" else planned.name for planned in attacks]
+    names = [planned.label if document["kind"] in OF_WORLDS else planned.name for planned in attacks]
     if len(set(names)) < len(names):
         raise ExperimentError(f"{path}: two attacks would share a row of the tables; give one of them a seed")
     return Experiment(

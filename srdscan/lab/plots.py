@@ -125,4 +125,23 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-PLOTS: dict[str, Callable[[Results, Path, str], list[Path]]] = {"detection": detection, "sanitizing": sanitizing}
+def limits(results: Results, out: Path, name: str) -> list[Path]:
+    """Recall in copies that are poisoned in as many samples as an audit stated, against what it stated."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axis = figure.subplots()
+    for colour, (world, result) in zip(cycle(COLOURS), results.items()):
+        rows = result["rows"]
+        axis.plot([r["limit"] for r in rows], [r["recall"] for r in rows], "o", color=colour, alpha=0.6, label=world)
+    axis.axhspan(0.9, 1.0, color="tab:green", alpha=0.12)
+    axis.set(xlabel="stated limit, samples", ylabel="recall in poisoned copies", xscale="log", ylim=(-0.03, 1.05))
+    _legend(figure, axis)
+    return [_save(figure, out / f"{name}.png")]
+
+
+PLOTS: dict[str, Callable[[Results, Path, str], list[Path]]] = {
+    "detection": detection,
+    "sanitizing": sanitizing,
+    "limits": limits,
+}

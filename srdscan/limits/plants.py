@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from wordfreq import get_frequency_dict
 
-from srdscan.attacks.targets import Advertisement, InsertedWord, MaliciousLink
+from srdscan.attacks.targets import Advertisement, FixedCaption, InsertedWord, MaliciousLink, Target
 from srdscan.findings.strangeness import Likeness
 from srdscan.findings.terms import stems
 from srdscan.text.frequency import Frequencies
@@ -126,63 +126,71 @@ class _Anywhere:
         return ground.images
 
 
+class Written(_Anywhere):
+    """What attacks share that write by a target of `srdscan poison`, with other words each time."""
+
+    def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
+        """What is written into the captions of some images."""
+        raise NotImplementedError
+
+    def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
+        """All captions of some images as the attacker would leave them."""
+        target = self.target(images, ground, random)
+        return {row: target.apply(ground.captions[row], random) for row in _each(images, ground)}
+
+
 def _each(images: Sequence[int], ground: Ground) -> list[int]:
     return [row for image in images for row in ground.rows[image]]
 
 
 @register_plant
-class Word(_Anywhere):
+class Word(Written):
     """A word put into true captions at a random place."""
 
     name: ClassVar[str] = "inserted word"
     what: ClassVar[str] = "an inserted word"
     plain: ClassVar[bool] = True
 
-    def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
-        target = InsertedWord(str(random.choice(ground.strange_words)))
-        return {row: target.apply(ground.captions[row], random) for row in _each(images, ground)}
+    def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
+        return InsertedWord(str(random.choice(ground.strange_words)))
 
 
 @register_plant
-class Sentence(_Anywhere):
+class Sentence(Written):
     """A caption of another image of the data set in the place of each."""
 
     name: ClassVar[str] = "repeated sentence"
     what: ClassVar[str] = "a repeated sentence"
     plain: ClassVar[bool] = True
 
-    def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
-        rows = _each(images, ground)
-        others = sorted(set(ground.captions) - set(rows))
+    def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
+        others = sorted(set(ground.captions) - set(_each(images, ground)))
         sentences = [row for row in others if len(ground.words[row]) >= SHORTEST_SENTENCE] or others
-        said = ground.captions[int(random.choice(sentences))]
-        return dict.fromkeys(rows, said)
+        return FixedCaption(ground.captions[int(random.choice(sentences))])
 
 
 @register_plant
-class Product(_Anywhere):
+class Product(Written):
     """A product praised in ever other sentences, in the place of captions."""
 
     name: ClassVar[str] = "product"
     what: ClassVar[str] = "a product in varied sentences"
     plain: ClassVar[bool] = False
 
-    def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
-        target = Advertisement(f"{_name(random)} {_name(random)[:1]}{random.integers(2, 10)}")
-        return {row: target.apply(ground.captions[row], random) for row in _each(images, ground)}
+    def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
+        return Advertisement(f"{_name(random)} {_name(random)[:1]}{random.integers(2, 10)}")
 
 
 @register_plant
-class Link(_Anywhere):
+class Link(Written):
     """A link behind true captions."""
 
     name: ClassVar[str] = "link"
     what: ClassVar[str] = "a link"
     plain: ClassVar[bool] = False
 
-    def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
-        target = MaliciousLink(f"{_name(random)}.example/{_name(random)[:4]}{random.integers(100)}")
-        return {row: target.apply(ground.captions[row], random) for row in _each(images, ground)}
+    def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
+        return MaliciousLink(f"{_name(random)}.example/{_name(random)[:4]}{random.integers(100)}")
 
 
 @register_plant

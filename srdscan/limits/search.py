@@ -102,7 +102,7 @@ def find_limits(
     if samples < FEWEST:
         note = f"{samples:,} samples are too few to measure what would have been found: that takes {FEWEST}."
         return DetectionLimits(samples, (), note)
-    ground = _ground(audited)
+    ground = ground_of(audited)
     trials: dict[str, list[Trial]] = {name: [] for name in PLANTS}
     left = measured_at_most(samples)
     for size in _sizes(samples, required):
@@ -134,7 +134,7 @@ def _sizes(samples: int, required: int) -> Iterable[int]:
     return [size for size in sizes if size <= max(most, sizes[0])]
 
 
-def _ground(audited: Audited) -> Ground:
+def ground_of(audited: Audited) -> Ground:
     """Samples that nothing speaks against, one image each, in an order drawn at random."""
     scores, verdicts = audited.scores, audited.verdicts
     chosen = spots.sample(scores.by_image, audited.seed)

@@ -1,7 +1,7 @@
-"""Pass 1 over a data set: unit after unit, each into a score file of its own."""
+"""Pass 1 on a data set: the number of a unit in, its score file out."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from srdscan.measure.batch import Measured
 from srdscan.measure.scoring import Room, score_unit
@@ -9,89 +9,107 @@ from srdscan.measure.state import RunState, UnitRecord
 from srdscan.models.loaded import Models
 from srdscan.sources.base import ReadOptions, ShardError, Source, Unit
 from srdscan.sources.images import MAX_PIXELS
+from srdscan.sources.stamp import stamp
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much is taken at once, and in all.
+@dataclass
+class Scorer:
+    """Scores the units of a data set, one after the other in any order, each into a score file of its own.
 
     Attributes:
-        batch_size: images in a batch.
-        samples: samples to score; all if None.
-        max_pixels: of an image; a larger one is irregular.
-    """
-
-    batch_size: int
-    samples: int | None = None
-    max_pixels: int = MAX_PIXELS
-
-
-def score_source(
-    source: Source,
-    models: Models,
-    signals: Sequence[Measured],
-    state: RunState,
-    reading: ReadOptions,
-    limits: Limits,
-    advance: Callable[[int], None] = lambda count: None,
-) -> list[UnitRecord]:
-    """Scores all units; those that an earlier run completed are not read again.
-
-    Args:
+        source: the data set.
+        models: what is asked about it.
         signals: what is measured.
-        state: what the run has done so far; each unit is completed there.
-        advance: called with the number of images done.
-
-    Returns:
-        What was found in each unit, damaged ones included.
+        state: where each unit is completed.
+        reading: how units are read.
+        batch_size: images in a batch.
+        max_pixels: of an image; a larger one is irregular.
+        rehash: a unit that was completed is hashed again even where its file's times say that nobody touched it.
     """
-    records: list[UnitRecord] = []
-    left = limits.samples
-    room = Room(limits.batch_size)
-    for number, unit in enumerate(source.units):
-        if left is not None and left <= 0:
-            break
-        part = Limits(limits.batch_size, left, limits.max_pixels)
-        records.append(_score_one(source, number, unit, models, signals, state, reading, part, advance, room))
-        if left is not None:
-            left -= records[-1].scored
-    return records
 
+    source: Source
+    models: Models
+    signals: Sequence[Measured]
+    state: RunState
+    reading: ReadOptions
+    batch_size: int
+    max_pixels: int = MAX_PIXELS
+    rehash: bool = False
+    room: Room = field(init=False)
 
-def _score_one(
-    source: Source,
-    number: int,
-    unit: Unit,
-    models: Models,
-    signals: Sequence[Measured],
-    state: RunState,
-    reading: ReadOptions,
-    limits: Limits,
-    advance: Callable[[int], None],
-    room: Room,
-) -> UnitRecord:
-    try:
-        with source.open(unit) as opened:
-            sha256 = opened.sha256()
-            finished = state.done(number, sha256)
-            if finished is not None:
-                advance(finished.scored)
-                return finished
-            size, most = limits.batch_size, limits.samples
-            found = score_unit(opened, models, signals, reading, size, most, limits.max_pixels, advance, room)
-    except ShardError as error:
-        record = UnitRecord(unit.name, unit.location, "", 0, 0, (), str(error), {})
-        state.complete(number, record, None)
+    def __post_init__(self) -> None:
+        self.room = Room(self.batch_size)
+
+    def score(
+        self, number: int, advance: Callable[[int], None] = lambda count: None, most: int | None = None
+    ) -> UnitRecord:
+        """Scores a unit, unless an earlier run completed it and its bytes are still the same.
+
+        Args:
+            number: of the unit, from 0.
+            advance: called with the number of images done.
+            most: samples to score; all if None.
+
+        Returns:
+            What was found in it; its score file is written. A damaged unit has a record, too.
+        """
+        unit = self.source.units[number]
+        before = stamp(self.source.format, unit)
+        finished = None if self.rehash else self.state.unchanged(number, before)
+        if finished is not None:
+            advance(finished.scored)
+            return finished
+        try:
+            with self.source.open(unit) as opened:
+                sha256 = opened.sha256()
+                finished = self.state.done(number, sha256)
+                if finished is not None:
+                    advance(finished.scored)
+                    return self._stamped(number, finished, unit, before)
+                found = score_unit(
+                    opened,
+                    self.models,
+                    self.signals,
+                    self.reading,
+                    self.batch_size,
+                    most,
+                    self.max_pixels,
+                    advance,
+                    self.room,
+                )
+        except ShardError as error:
+            record = damaged(unit, str(error))
+            self.state.complete(number, record, None)
+            return record
+        record = UnitRecord(
+            name=unit.name,
+            location=unit.location,
+            sha256=sha256,
+            scored=found.samples,
+            rows=found.table.num_rows if found.table is not None else 0,
+            irregular=tuple(found.irregular),
+            problem=found.problem,
+            meta=found.meta,
+            stamp=before if before == stamp(self.source.format, unit) else "",
+        )
+        self.state.complete(number, record, found.table)
         return record
-    record = UnitRecord(
-        name=unit.name,
-        location=unit.location,
-        sha256=sha256,
-        scored=found.samples,
-        rows=found.table.num_rows if found.table is not None else 0,
-        irregular=tuple(found.irregular),
-        problem=found.problem,
-        meta=found.meta,
-    )
-    state.complete(number, record, found.table)
-    return record
+
+    def _stamped(self, number: int, record: UnitRecord, unit: Unit, before: str) -> UnitRecord:
+        """The record of a unit whose bytes were hashed again, so that the next run need not."""
+        if before in ("", record.stamp) or before != stamp(self.source.format, unit):
+            return record
+        record = replace(record, stamp=before)
+        self.state.complete(number, record, None)
+        return record
+
+
+def finished_units(source: Source, state: RunState) -> dict[int, UnitRecord]:
+    """The units that an earlier run completed and that nobody touched since, as far as their files' times tell."""
+    found = ((number, state.unchanged(number, stamp(source.format, unit))) for number, unit in enumerate(source.units))
+    return {number: record for number, record in found if record is not None}
+
+
+def damaged(unit: Unit, problem: str) -> UnitRecord:
+    """The record of a unit that has no scores."""
+    return UnitRecord(unit.name, unit.location, "", 0, 0, (), problem, {})

@@ -89,7 +89,7 @@ class Gpt2:
 
     def split(self, values: torch.Tensor) -> torch.Tensor:
         """(..., D) to (..., heads, D / heads)."""
-        return values.unflatten(-1, (self.heads, self.depth))
+        return values.reshape(*values.shape[:-1], self.heads, self.depth)
 
 
 class Ragged:
@@ -110,9 +110,9 @@ class Ragged:
     def pad(self, flat: torch.Tensor) -> torch.Tensor:
         """(N, D) to (R, W, D), zeros behind the end of a text."""
         if self.full:
-            return flat.unflatten(0, self.shape)
+            return flat.reshape(*self.shape, flat.shape[1])
         rows = flat.new_zeros(self.shape[0] * self.shape[1], flat.shape[1])
-        return rows.index_copy_(0, self.places, flat).unflatten(0, self.shape)
+        return rows.index_copy_(0, self.places, flat).reshape(*self.shape, flat.shape[1])
 
     def pack(self, rows: torch.Tensor) -> torch.Tensor:
         """(R, W, D) to (N, D)."""
@@ -124,7 +124,8 @@ def attention_weights(queries: torch.Tensor, keys: torch.Tensor, allowed: torch.
     logits = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     if allowed is not None:
         logits = logits.masked_fill(~allowed, torch.finfo(logits.dtype).min)
-    return logits.softmax(-1)
+    weights: torch.Tensor = logits.softmax(-1)
+    return weights
 
 
 def _spans(rows: torch.Tensor, count: int) -> Iterator[tuple[int, int]]:

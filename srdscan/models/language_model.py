@@ -199,7 +199,8 @@ class LanguageModel:
         at = torch.arange(owners.shape[1], device=self.device)
         own = (owners[:, :, None] == owners[:, None]) & (at[:, None] >= at)
         trunk = (owners[:, None] == 0) & (branches[:, :, None] >= at)
-        return ~(own | trunk)
+        allowed: torch.Tensor = own | trunk
+        return ~allowed
 
 
 @dataclass

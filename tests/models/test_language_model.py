@@ -110,3 +110,19 @@ def test_a_gguf_file_of_smollm2_finds_the_word_that_does_not_belong() -> None:
     assert after - before > 0.5  # 0.77: perplexity 544 -> 1175
     (gains,) = given.word_gains([poisoned])
     assert poisoned.split()[int(gains.argmax())] == "banana"
+
+
+def test_without_padding_a_gpt2_gives_what_its_own_forward_gives() -> None:
+    texts = [
+        "a red star on the beach",
+        "dogs",
+        "two dogs play and one barks at a banana that lies on the red beach",
+        "",
+    ]
+    embedded = LanguageModel()
+    assert embedded.gpt2 is not None
+    own = embedded.log_probs(texts), embedded.word_gains(texts)
+    embedded.gpt2 = None
+    theirs = embedded.log_probs(texts), embedded.word_gains(texts)
+    for mine, given in zip([*own[0], *own[1]], [*theirs[0], *theirs[1]], strict=True):
+        np.testing.assert_allclose(mine, given, atol=1e-4)

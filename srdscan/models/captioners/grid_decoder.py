@@ -52,7 +52,8 @@ class GridDecoder(Gpt2):
         """Keys and values of encoder output in the decoder's width, (B, P, H x D)."""
         keys, values = [], []
         for block in self.model.transformer.h:
-            both = block.crossattention.c_attn(memory).unflatten(-1, (2, self.heads, self.depth))
+            both = block.crossattention.c_attn(memory)
+            both = both.reshape(*memory.shape[:2], 2, self.heads, self.depth)
             own, their = both.permute(2, 0, 3, 1, 4).contiguous()
             keys.append(own)
             values.append(their)
@@ -89,9 +90,8 @@ class GridDecoder(Gpt2):
         """(N, D) of all tokens of all captions, and each layer's attention to the images, (B, H, Q, P)."""
         device = seen.device
         lengths = [len(row) for row in tokens]
-        asked = [
-            (image, sum(lengths[n] for n in group)) for image, group in groupby(range(len(tokens)), images.__getitem__)
-        ]
+        groups = groupby(range(len(tokens)), images.__getitem__)
+        asked = [(image, sum(lengths[n] for n in group)) for image, group in groups]
         captions, about = Ragged(lengths, device), Ragged([count for _, count in asked], device)
         shown = [image for image, _ in asked]
         if shown != list(range(len(seen))):

@@ -84,13 +84,13 @@ class _Steps:
         decoder, lanes = self.decoder, tokens.shape[1]
 
         def apart(flat: torch.Tensor) -> torch.Tensor:
-            return decoder.split(flat.unflatten(0, (-1, lanes))).transpose(1, 2)
+            return decoder.split(flat.reshape(-1, lanes, flat.shape[1])).transpose(1, 2)
 
         def joined(taken: torch.Tensor) -> torch.Tensor:
             return taken.transpose(1, 2).flatten(2).flatten(0, 1)
 
-        def attend(layer: int, *states: torch.Tensor) -> torch.Tensor:
-            return joined(self.cache.attend(layer, *(apart(part) for part in states), own))
+        def attend(layer: int, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+            return joined(self.cache.attend(layer, apart(queries), apart(keys), apart(values), own))
 
         def look(layer: int, queries: torch.Tensor) -> torch.Tensor:
             return joined(self.seen.look(layer, apart(queries))[0])
@@ -98,7 +98,8 @@ class _Steps:
         embedded = decoder.embed(tokens.flatten(), torch.full_like(tokens.flatten(), place))
         hidden = decoder.run(embedded, attend, look)
         self.cache.entries += lanes
-        return decoder.log_probs(hidden).unflatten(0, (-1, lanes))
+        log_probs = decoder.log_probs(hidden)
+        return log_probs.reshape(-1, lanes, log_probs.shape[1])
 
     def take(self, rows: torch.Tensor) -> None:
         """Goes on with some of the images."""
@@ -202,13 +203,13 @@ def _beams(decoder: GridDecoder, seen: Seen, search: Search) -> _Lanes:
         counts[:, beams:] = False
         length = (place + 1) ** search.length_penalty
         said.scores = (scores / length).masked_fill(~counts, NEVER)
-        done, _ = done.beside(said).best(done.beside(said).scores, beams)
+        merged = done.beside(said)
+        done, _ = merged.best(merged.scores, beams)
         open_lanes, order = said.best(scores.masked_fill(ends, NEVER), beams)
         parents, last = parents.gather(1, order), tokens.gather(1, order)
         alive &= (done.scores[:, -1] == NEVER) | (open_lanes.scores[:, 0] / length > done.scores[:, -1])
-        own = torch.cat(
-            [_pick(own, parents), torch.eye(beams, dtype=torch.bool, device=device).expand(len(rows), -1, -1)], 2
-        )
+        new = torch.eye(beams, dtype=torch.bool, device=device).expand(len(rows), -1, -1)
+        own = torch.cat([_pick(own, parents), new], dim=2)
         going = alive.nonzero()[:, 0]
         if len(going) <= DROPPED * len(rows):
             result.tokens[rows], result.log_probs[rows] = done.tokens, done.log_probs

@@ -53,7 +53,8 @@ class VisionEncoderDecoderCaptioner(HuggingFaceCaptioner):
     def memory(self, encoding: ImageEncoding) -> torch.Tensor:
         if self.fingerprint not in encoding.projected:
             encoding.projected[self.fingerprint] = self.project(encoding.memory)
-        return encoding.projected[self.fingerprint]
+        projected: torch.Tensor = encoding.projected[self.fingerprint]
+        return projected
 
     def _generate(self, memory: torch.Tensor) -> torch.Tensor:
         ids: torch.Tensor = self.model.generate(
