@@ -192,14 +192,14 @@ def audit(
         write = partial(typer.echo, nl=False)
         if as_json and isinstance(done, Outcome):
             write((chosen.out / "report.json").read_text(encoding="utf-8"))
-            raise typer.Exit(done.report.exit_code)
-        with fenced(write):
-            if isinstance(done, Part):
-                print_part(done)
-            else:
-                print_outcome(done, quiet)
-        if isinstance(done, Outcome) and "github" in chosen.reports:
-            publish(done.report, chosen.out / "summary.md", os.environ, write)
+        else:
+            with fenced(write):
+                if isinstance(done, Part):
+                    print_part(done)
+                else:
+                    print_outcome(done, quiet)
+            if isinstance(done, Outcome) and "github" in chosen.reports:
+                publish(done.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
-            typer.echo(f"Uploading --{option_name}: {url}")
+            typer.echo(f"Uploading --{option_name}: {url}", err=as_json)
     raise typer.Exit(0 if isinstance(done, Part) else done.report.exit_code)
