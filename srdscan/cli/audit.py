@@ -136,7 +136,9 @@ def audit(
         "`--rank $JOB_COMPLETION_INDEX`."
     ),
     world_size: int | None = option("How many jobs share the data set."),
-    merge: list[str] | None = several("--out folder of such a job: decide over what all of them scored.", "RUN"),
+    merge: list[str] | None = several(
+        "--out folder of such a job, or a folder of these: decide over what all of them scored.", "RUN"
+    ),
     rehash: bool | None = flag(
         "--rehash",
         "When a run continues, hash finished shards again, and do not go by the size and times of their files.",
@@ -165,8 +167,8 @@ def audit(
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
 
-    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out job-0`, the same with 1, 2 and 3, then
-    `srdscan audit shards/ --merge job-0 --merge job-1 --merge job-2 --merge job-3`: docs/at-scale.md.
+    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out jobs/0`, the same with 1, 2 and 3, then
+    `srdscan audit shards/ --merge jobs/`: docs/at-scale.md.
 
     In CI: `srdscan audit shards/ --report sarif --baseline .srdscan-baseline.yaml` fails on what nobody has looked at
     yet. `srdscan rules SRD101` says what a finding means and what to do about it; `srdscan baseline RUN` accepts what
