@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from srdscan.findings.corpus import Corpus
 from srdscan.findings.foreign import find_foreign
-from srdscan.findings.strangeness import Likeness
-from srdscan.findings.terms import stems
+from srdscan.findings.said import Said
 from srdscan.findings.undelivered import find_undelivered
 from srdscan.measure.decode import decoded_batches
 from srdscan.models.captioners.load import load_captioner
@@ -28,6 +28,7 @@ from srdscan.signals.agreement import COMPETENT, SIGNIFICANT, find_unrelated
 from srdscan.sources.base import ReadOptions
 from srdscan.sources.find import find_source
 from srdscan.stats.agreement import Agreement
+from srdscan.stats.likeness import Likeness
 
 ATTACKS = {
     "slogan": ["Choose freedom, choose tomorrow, vote for change"],
@@ -116,13 +117,15 @@ class Remembering:
 def accused_terms(world: World, captions: list[str], texts: np.ndarray, prior) -> set[int]:
     agreement = fitted(world, texts, prior)
     likeness = Likeness(world.images.astype(np.float32))
-    lies = find_undelivered([stems(text) for text in captions], agreement.scores, np.arange(len(texts)), likeness)
+    said = Said.of(Corpus.of(captions), np.arange(len(texts)), likeness)
+    lies = find_undelivered(said, agreement.scores)
     return {int(row) for lie in lies for row in lie.term.samples}
 
 
 def foreign_terms(world: World, captions: list[str], texts: np.ndarray, sentences: Remembering) -> set[int]:
     likeness = Likeness(world.images.astype(np.float32))
-    found = find_foreign(captions, texts, np.arange(len(texts)), likeness, sentences.embed)
+    said = Said.of(Corpus.of(captions), np.arange(len(texts)), likeness)
+    found = find_foreign(said, texts, likeness, sentences.embed)
     return {int(row) for term in found for row in term.samples}
 
 

@@ -35,7 +35,7 @@ def test_it_finds_captions_that_go_with_nothing_and_fails(poisoned: Outcome) -> 
 def test_what_it_did_not_ask_abstains_and_the_report_says_so(poisoned: Outcome) -> None:
     report = poisoned.report
     asked = {signal.name for signal in report.signals if "--quick" not in signal.note}
-    assert asked == {"agreement", "density", "undelivered", "repeats", "foreign", "spots"}
+    assert asked == {"agreement", "undelivered", "repeats", "foreign", "spots"}
     assert all(signal.abstained for signal in report.signals if signal.name not in asked)
     assert [result.rule for result in report.results if result.rule.startswith("SRD9")] == ["SRD909"]
     assert "language-model" not in {model.role for model in report.models}

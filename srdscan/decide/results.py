@@ -153,9 +153,11 @@ class _LookUp:
 
     def __init__(self, scores: Scores, units: Sequence[str], accused: Iterable[Accusation]) -> None:
         self.sample_of, self.starts, self.units = scores.sample_of, scores.starts, units
-        rows = {row for a in accused for part in (a.rows, a.about) for row in part.tolist()}
+        rows = np.unique(
+            np.concatenate([np.zeros(0, np.int64), *(part for a in accused for part in (a.rows, a.about))])
+        )
         self.columns = {
-            name: {row: value for row, value in enumerate(scores.strings(name)) if row in rows} if rows else {}
+            name: dict(zip(rows.tolist(), scores.chosen(name, rows), strict=True))
             for name in ("key", "place", "caption", "image_sha256")
         }
 

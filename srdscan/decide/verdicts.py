@@ -20,6 +20,8 @@ from srdscan.stats.p_values import cauchy_combine, grouped_q
 
 Doubles = npt.NDArray[np.float64]
 
+AT_ONCE = 1 << 17
+"""Pairs whose p-values are combined together."""
 STRONG = 1e-3
 """A signal's p-value below which it counts as having found a flagged sample by itself."""
 
@@ -191,16 +193,23 @@ def decide(
     unheard = {name: evidence[name] for name in evidence if name in signals_of(ignored, evidence)}
     silent = abstain(len(sample_of), "its rule is ignored")
     evidence = {name: silent if name in unheard else part for name, part in evidence.items()}
+    p_values = np.concatenate(
+        [_combined(evidence, slice(start, start + AT_ONCE)) for start in range(0, len(sample_of), AT_ONCE)]
+    )
+    q_values = grouped_q(p_values, sample_of)
+    return Verdicts(evidence, p_values, q_values, q_values <= fdr, sample_of, unheard)
+
+
+def _combined(evidence: Mapping[str, Evidence], rows: slice) -> Doubles:
+    """Combined p-values of some pairs."""
     parts = list(evidence.values())
-    each = np.stack([part.p_values for part in parts], axis=1)
+    each = np.stack([part.p_values[rows] for part in parts], axis=1)
     of_captions = {signal.name for signal in signals_for(model_audit=False)}
     of_captioner = np.array([name not in of_captions for name in evidence])
     for part in parts:
         if part.excused is not None:
-            each[np.ix_(part.excused, of_captioner)] = np.nan
-    p_values = cauchy_combine(each, np.array([part.weight for part in parts]))
-    q_values = grouped_q(p_values, sample_of)
-    return Verdicts(evidence, p_values, q_values, q_values <= fdr, sample_of, unheard)
+            each[np.ix_(part.excused[rows], of_captioner)] = np.nan
+    return cauchy_combine(each, np.array([part.weight for part in parts]))
 
 
 def _or_one(p_value: float) -> float:

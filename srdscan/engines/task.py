@@ -119,7 +119,7 @@ def identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...
         "limit": config.limit,
         "reading": asdict(config.reading),
         "max_pixels": config.max_pixels,
-        "columns": 2,  # counts what pass 1 keeps: score files of another form are not continued
+        "columns": 3,  # counts what pass 1 keeps: score files of another form are not continued
     }
 
 

@@ -82,5 +82,5 @@ def held_against(count: int, terms: Sequence[tuple[Term, Finding]], reason: Call
 
 def nothing_found(count: int, note: str) -> Found:
     """The judgement of a search that found nothing: it says nothing of any of N rows."""
-    nothing = np.full(count, np.nan)
+    nothing = np.broadcast_to(np.nan, count)  # takes no memory
     return Found(nothing, nothing, note, abstained=True)

@@ -31,12 +31,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from srdscan.findings.corpus import Corpus
 from srdscan.findings.finding import Finding, Found, held_against, nothing_found
-from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH, Likeness
-from srdscan.findings.terms import Term, distinct, frequent_grams, holds, stems, without_overlaps
-from srdscan.measure.scores import Scores
+from srdscan.findings.grams import longest_of_each
+from srdscan.findings.said import Said
+from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH
+from srdscan.findings.terms import Term, holds, stems, without_overlaps
+from srdscan.findings.undelivered import likeness_of_pictures, said_of
+from srdscan.measure.scores import Scores, Stored
 from srdscan.signals.agreement import CAPTION, agreement_of
-from srdscan.text.frequency import Frequencies
+from srdscan.stats.likeness import Likeness
+from srdscan.stats.vectors import Vectors
+from srdscan.text.frequency import MOST_ASKED, Frequencies
 from srdscan.text.plain import word_spans
 
 NAME = "foreign"
@@ -44,7 +50,6 @@ DESCRIPTION = "words and phrases that go neither with the images nor with what e
 
 SIGNIFICANT = 0.01
 """A term is a finding when its p-value, times the number of terms tried, is below this."""
-LEAST_SAMPLES = 3
 MOST_SHARE = 0.2
 """Share of the images up to which a term is tried: what one caption in five says is the data set's own manner."""
 USUAL, STRANGEST = 300, 50
@@ -60,49 +65,39 @@ Embed = Callable[[Sequence[str]], npt.NDArray[Any]]
 """N texts -> (N, D) unit vectors."""
 
 
-def find_foreign(
-    captions: Sequence[str],
-    embeddings: npt.NDArray[Any],
-    image_of: npt.NDArray[np.int64],
-    images: Likeness,
-    embed: Embed,
-    least: int = LEAST_SAMPLES,
-    seed: int = 0,
-) -> list[Term]:
+def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed, seed: int = 0) -> list[Term]:
     """The terms that mean much, are much over-used (log10 of how many times), and go with nothing.
 
     Args:
-        captions: N of them.
+        said: the terms of N captions.
         embeddings: (N, D) unit vectors of the captions.
-        image_of: (N,) the image of each.
-        images: likeness of groups of images.
+        images: likeness of groups of pictures.
         embed: embeds captions without a term, in the same way.
-        least: images that a term must be found with.
         seed: of what is drawn at random.
     """
-    tokens = [stems(caption) for caption in captions]
-    grams = frequent_grams(tokens, least)
-    rows = [(gram, _one_an_image(np.array(places), image_of), 0.0) for gram, places in grams.items()]
-    most = MOST_SHARE * len(images.centred)
-    tried = [(gram, part) for gram, part, _ in distinct(rows) if least <= len(part) <= most]
-    loose = [(gram, part) for gram, part in tried if images(image_of[part]) < GOES_WITH]
+    corpus = said.corpus
+    loose = _loose(said, MOST_SHARE * images.count)
     if len(loose) < ENOUGH_TERMS:
         return []
-    texts = Likeness(embeddings.astype(np.float32))
-    frequencies = Frequencies.of(tokens)
-    overuse = np.array([frequencies.overuse(gram, len(grams[gram])) for gram, _ in loose])
-    meaning = np.array([np.sqrt(texts.squared(part)) for _, part in loose])
-    order = np.random.default_rng(seed).permutation(len(captions))  # of captions: a term more changes no other's
-    drawn = np.sort(np.argsort([_draw(gram, seed) for gram, _ in loose], kind="stable")[:USUAL])
+    terms = [said.words(place) for place in loose]
+    parts = [said.one_a_picture(said.rows(place)) for place in loose]
+    texts = Likeness(embeddings)
+    frequencies = Frequencies.by(corpus.usual(MOST_ASKED), corpus.total)
+    overuse = np.array(
+        [frequencies.overuse(term, len(said.rows(place))) for term, place in zip(terms, loose, strict=True)]
+    )
+    meaning = np.sqrt(texts.squared(parts))
+    order = np.random.default_rng(seed).permutation(len(corpus))  # of captions: a term more changes no other's
+    drawn = np.sort(np.argsort([_draw(term, seed) for term in terms], kind="stable")[:USUAL])
     first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
     rest = np.full(len(loose), np.nan)
     cuts = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
     some = [
-        _Cut(gram, _few(part, most, order), grams[gram])
-        for (gram, part), most in zip([loose[place] for place in asked], cuts, strict=True)
+        _Cut(terms[place], _few(parts[place], most, order), said.rows(loose[place]))
+        for place, most in zip(asked.tolist(), cuts.tolist(), strict=True)
     ]
-    rest[asked] = _without(some, captions, tokens, texts, embed)
+    rest[asked] = _without(some, corpus, texts, embed)
     alone = np.flatnonzero(rest < GOES_WITH)
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
@@ -111,32 +106,39 @@ def find_foreign(
     alone = alone[_in_spreads(overuse, usual)[alone] > 1.0]  # much meaning alone is "in the", or "photo"
     places = [int(place) for place in alone if stats.norm.sf(z_values[place]) * len(loose) <= SIGNIFICANT]
     # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" can
-    words = [(frequencies.rarest(loose[place][0]),) for place in places]
-    wider = [_one_an_image(np.array(grams[word]), image_of) for word in words]
+    words = [frequencies.rarest(terms[place]) for place in places]
+    held = [said.grams.rows(said.single[word]) for word in words]
+    wider = [said.one_a_picture(rows) for rows in held]
     read = [
-        _Cut(loose[place][0], _few(part, MOST_CUT, order), grams[word], word)
-        for place, part, word in zip(places, wider, words, strict=True)
+        _Cut(terms[place], _few(part, MOST_CUT, order), rows, (word,))
+        for place, part, rows, word in zip(places, wider, held, words, strict=True)
     ]
-    said = _without(read, captions, tokens, texts, embed)
+    shown = images.of_groups([said.picture_of[part] for part in wider])
     found = [
         Term(
-            words=loose[place][0],
-            samples=np.array(grams[loose[place][0]]),
+            words=terms[place],
+            samples=said.rows(loose[place]),
             reference_samples=0,
             p_value=float(stats.norm.sf(z_values[place])),
             overuse=float(overuse[place]),
-            likeness=images(image_of[loose[place][1]]),
+            likeness=float(said.alike[loose[place]]),
             strangeness=float(z_values[place]),
         )
-        for place, part, likeness in zip(places, wider, said, strict=True)
-        if likeness < GOES_WITH and images(image_of[part]) < GOES_WITH
+        for place, by_images, by_rest in zip(places, shown, _without(read, corpus, texts, embed), strict=True)
+        if by_rest < GOES_WITH and by_images < GOES_WITH
     ]
     return without_overlaps(found)
 
 
-def _one_an_image(places: npt.NDArray[np.int64], image_of: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first caption of each image among some: five captions of one image are one observation."""
-    return places[np.unique(image_of[places], return_index=True)[1]]
+def _loose(said: Said, most: float) -> list[int]:
+    """Terms whose pictures have nothing in common, up to `most` pictures; of those of the same pictures the longest."""
+    words = [said.words(place) for place in range(len(said.numbers))]
+    one_each = (said.one_a_picture(said.rows(place)) for place in range(len(words)))
+    return [
+        place
+        for place in longest_of_each(words, one_each)
+        if said.sizes[place] <= most and said.alike[place] < GOES_WITH
+    ]
 
 
 def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
@@ -173,24 +175,25 @@ class _Cut:
 
     words: tuple[str, ...]
     rows: npt.NDArray[np.int64]
-    holding: Sequence[int]
+    holding: npt.NDArray[np.int64]
     instead: tuple[str, ...] = ()
 
 
-def _without(
-    cuts: Sequence[_Cut], captions: Sequence[str], tokens: Sequence[Sequence[str]], texts: Likeness, embed: Embed
-) -> Doubles:
+def _without(cuts: Sequence[_Cut], corpus: Corpus, texts: Likeness, embed: Embed) -> Doubles:
     """(K,) likeness of what captions say without each of K terms, against the captions besides all that hold it."""
     if not cuts:
         return np.zeros(0)
+    rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
+    captions = dict(zip(rows.tolist(), corpus.raw(rows), strict=True))
+    tokens = {row: tuple(stems(caption)) for row, caption in captions.items()}
     read = [
-        without(captions[row], tokens[row], cut.words if holds(tuple(tokens[row]), cut.words) else cut.instead)
+        without(captions[row], tokens[row], cut.words if holds(tokens[row], cut.words) else cut.instead)
         for cut in cuts
-        for row in cut.rows
+        for row in cut.rows.tolist()
     ]
     vectors = np.asarray(embed(read), dtype=np.float32)
     parts = np.split(vectors, np.cumsum([len(cut.rows) for cut in cuts])[:-1])
-    return np.array([texts.of(part, np.array(cut.holding)) for part, cut in zip(parts, cuts, strict=True)])
+    return texts.of_others(parts, [cut.holding for cut in cuts])
 
 
 def without(caption: str, words: Sequence[str], term: Sequence[str]) -> str:
@@ -220,22 +223,18 @@ def find_out(scores: Scores, embed: Embed, seed: int = 0) -> Found:
     agreement = agreement_of(scores)
     if agreement is None:
         return nothing_found(count, "the score files do not hold what it compares")
-    vectors = np.concatenate(list(scores.vectors(CAPTION)))
-    captions, images = list(scores.strings("caption")), agreement.images[agreement.pictures]
-    least = max(LEAST_SAMPLES, int(np.ceil(0.001 * len(images))))
-    likeness = Likeness(images.astype(np.float32))
-    terms = find_foreign(captions, vectors, agreement.family_of[scores.image_of], likeness, embed, least, seed)
-    references = [set(stems(text)) for text in scores.strings("reference")]
-    terms = [term for term in terms if not _shown(term, references)]
+    said, likeness = said_of(scores, agreement), likeness_of_pictures(scores, agreement)
+    terms = find_foreign(said, Stored(scores, CAPTION), likeness, embed, seed)
+    terms = [term for term in terms if not _shown(term, scores)]
     if not terms:
         return nothing_found(count, "every word goes with the images or with what else the captions say")
     named = [(term, _finding(term, scores)) for term in terms]
     return held_against(count, named, lambda said: f"the caption says '{said}', which goes with nothing else")
 
 
-def _shown(term: Term, references: Sequence[set[str]]) -> bool:
+def _shown(term: Term, scores: Scores) -> bool:
     """Whether the reference captioner says a term's words of half of its images: then they show it."""
-    said = sum(references[row].issuperset(term.words) for row in term.samples)
+    said = sum({*stems(text)}.issuperset(term.words) for text in scores.chosen("reference", term.samples))
     return bool(2 * said >= len(term.samples))
 
 

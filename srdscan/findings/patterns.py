@@ -21,7 +21,8 @@ import numpy.typing as npt
 from scipy import linalg, stats
 
 from srdscan.findings.copies import LEAST_IMAGES
-from srdscan.findings.strangeness import GOES_WITH, Likeness
+from srdscan.findings.strangeness import GOES_WITH
+from srdscan.stats.likeness import Likeness
 
 COARSE = 8
 """Half-waves, down and across together, up to which a coefficient is the layout and not the pattern."""

@@ -9,15 +9,18 @@ data set, by the median agreement of its captions, which differ.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from srdscan.findings.corpus import Corpus
 from srdscan.findings.finding import Finding, held_against, nothing_found
-from srdscan.findings.terms import Term, frequent_grams, stems
+from srdscan.findings.terms import Term
 from srdscan.findings.undelivered import SIGNIFICANT, competent_agreement, unrelated
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores
@@ -50,12 +53,12 @@ class Mislabelled:
 
 
 def find_mislabelled(
-    captions: Sequence[str], agreement: Floats, image_of: Indices, family_of: Indices
+    captions: npt.NDArray[Any], agreement: Floats, image_of: Indices, family_of: Indices
 ) -> list[Mislabelled]:
     """The pictures that stand in several images under captions that do not fit them, the strangest first.
 
     Args:
-        captions: N of them, in a form in which equal ones are the same.
+        captions: (N,) strings or hashes (`Corpus.identity`), the same of equal captions.
         agreement: (N,) of captions with their images, in standard deviations.
         image_of: (N,) the image of each caption.
         family_of: (M,) the picture that each image is.
@@ -70,7 +73,7 @@ def find_mislabelled(
     spread = float(np.quantile(agreement, 0.84) - np.quantile(agreement, 0.16)) / 2
     found = []
     for rows in groups:
-        distinct = rows[np.unique([captions[row] for row in rows], return_index=True)[1]]
+        distinct = rows[np.unique(captions[rows], return_index=True)[1]]
         typical = float(np.median(agreement[distinct]))  # a few honest captions among them change little
         worse = int(np.searchsorted(usual, typical, side="right"))
         p_value = max(worse, 1) / len(usual)
@@ -81,12 +84,12 @@ def find_mislabelled(
     return sorted(found, key=lambda group: (group.p_value, group.agreement))
 
 
-def _groups(captions: Sequence[str], picture: Indices, images: Indices) -> list[Indices]:
+def _groups(captions: npt.NDArray[Any], picture: Indices, images: Indices) -> list[Indices]:
     """Rows of each picture that stands in `LEAST` images, under as many captions."""
-    order = np.argsort(picture, kind="stable")
-    order = order[images[picture[order]] >= LEAST]
+    order = np.flatnonzero(images[picture] >= LEAST)
+    order = order[np.argsort(picture[order], kind="stable")]
     parts = np.split(order, np.flatnonzero(np.diff(picture[order])) + 1)
-    return [rows for rows in parts if len({captions[row] for row in rows}) >= LEAST]
+    return [rows for rows in parts if len(np.unique(captions[rows])) >= LEAST]
 
 
 @register_signal
@@ -109,20 +112,20 @@ class Repeats:
         agreement = competent_agreement(scores)
         if isinstance(agreement, str):
             return nothing_found(count, agreement)
-        captions = [" ".join(stems(text)) for text in scores.strings("caption")]
-        found = find_mislabelled(captions, agreement.scores, scores.image_of, agreement.family_of)
+        corpus = Corpus.stored(scores, "caption")
+        found = find_mislabelled(corpus.identity, agreement.scores, scores.image_of, agreement.family_of)
         if not found:
             return nothing_found(count, "no picture stands in many samples under captions that do not fit it")
         return held_against(
             count,
-            [_named(group, captions, scores) for group in found],
+            [_named(group, corpus, scores) for group in found],
             lambda said: f"one of many captions of the same picture, which it does not fit ('{said}')",
         )
 
 
-def _named(group: Mislabelled, captions: Sequence[str], scores: Scores) -> tuple[Term, Finding]:
+def _named(group: Mislabelled, corpus: Corpus, scores: Scores) -> tuple[Term, Finding]:
     """The finding of a picture, by the word that most of its captions share."""
-    words = _shared([captions[row].split() for row in group.rows])
+    words = _shared(corpus.tokens(group.rows))
     samples = len(np.unique(scores.sample_of[group.rows]))
     explanation = (
         f"one picture in {samples} of {int(scores.sample_of[-1]) + 1} samples, under captions that have nothing to do "
@@ -135,8 +138,10 @@ def _named(group: Mislabelled, captions: Sequence[str], scores: Scores) -> tuple
 
 def _shared(tokens: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """The most unusual word that half of some captions share; else the whole of the first."""
-    grams = frequent_grams(tokens, max((len(tokens) + 1) // 2, 2), longest=1)
-    if not grams:
+    held = Counter(word for text in tokens for word in {*text})
+    least = max((len(tokens) + 1) // 2, 2)
+    shared = [word for word, times in held.items() if times >= least]
+    if not shared:
         return tuple(tokens[0])
     frequencies = Frequencies.of(tokens)
-    return max(grams, key=lambda gram: (frequencies.overuse(gram, len(grams[gram])), gram))
+    return (max(shared, key=lambda word: (frequencies.overuse((word,), held[word]), word)),)

@@ -67,50 +67,6 @@ def strangeness_z(
     return np.asarray((effects - centre) / np.sqrt(between + chance))
 
 
-class Likeness:
-    """How alike the images of a group are, against groups drawn at random: about N(0, 1) for a random one.
-
-    With e the centred embeddings of n samples and s2 their mean squared length, T = |sum e|^2 / (n s2) has mean 1 over
-    random groups and variance 2 sum(l^2) / (sum l)^2, with l the eigenvalues of the covariance.
-
-    Args:
-        embeddings: (N, D) of what is looked at: images, captions, reference captions.
-    """
-
-    def __init__(self, embeddings: npt.NDArray[np.float32]) -> None:
-        self.mean = embeddings.mean(axis=0)
-        self.centred = embeddings - self.mean
-        covariance = self.centred.T @ self.centred / len(embeddings)
-        self.mean_square = float(np.trace(covariance))
-        self.spread = float(np.sqrt(2.0 * np.square(covariance).sum()) / self.mean_square)
-
-    def __call__(self, samples: npt.NDArray[np.int64]) -> float:
-        """z of a group of samples; large when their images show the same things."""
-        if len(samples) < 2 or self.mean_square == 0:
-            return 0.0
-        return (self.squared(samples) - 1.0) / self.spread
-
-    def squared(self, samples: npt.NDArray[np.int64]) -> float:
-        """T of a group of samples."""
-        return self._squared(self.centred[samples])
-
-    def of(self, embeddings: npt.NDArray[np.float32], besides: npt.NDArray[np.int64]) -> float:
-        """z of a group of others, against the samples besides some.
-
-        Args:
-            embeddings: (n, D) of the same kind.
-            besides: rows that do not count: those that the others are made of.
-        """
-        if len(embeddings) < 2 or self.mean_square == 0 or len(besides) >= len(self.centred):
-            return 0.0
-        away = self.centred[besides].sum(axis=0) / (len(self.centred) - len(besides))
-        return (self._squared(embeddings - self.mean + away) - 1.0) / self.spread
-
-    def _squared(self, centred: npt.NDArray[np.float32]) -> float:
-        total = centred.sum(axis=0)
-        return float(total @ total) / max(len(centred) * self.mean_square, 1e-12)
-
-
 def centre_and_scale(values: Doubles | npt.NDArray[np.float32]) -> tuple[float, float]:
     """Median, and half the distance between the quantiles that hold a normal's central 68 %."""
     low, centre, high = np.quantile(values, [0.16, 0.5, 0.84])

@@ -1,28 +1,21 @@
 """The search for targets among all words and phrases of a data set's texts; what is a target, `targets` says."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.strangeness import ENOUGH_TERMS, LEAST_SPREAD, Likeness, apart, centre_and_scale, strangeness_z
-from srdscan.findings.terms import (
-    Candidate,
-    Term,
-    distinct,
-    frequent_grams,
-    grams_of,
-    holds,
-    log_odds,
-    stems,
-    without_echoes,
-)
+from srdscan.findings.corpus import Corpus
+from srdscan.findings.grams import Grams, frequent_grams, longest_of_each
+from srdscan.findings.said import least_of
+from srdscan.findings.strangeness import ENOUGH_TERMS, LEAST_SPREAD, apart, centre_and_scale, strangeness_z
+from srdscan.findings.terms import Candidate, Term, holds, log_odds, without_echoes
 from srdscan.measure.batch import Role
-from srdscan.measure.scores import Scores
+from srdscan.measure.scores import Scores, Stored
 from srdscan.signals.base import Doubles
+from srdscan.stats.likeness import Likeness
 
 SHORTEST_ODD_PHRASE = 3
 SIGNIFICANT = 0.01
@@ -59,50 +52,101 @@ class Trial:
     of_texts: Doubles | None = None
 
 
+@dataclass(frozen=True)
+class Gains:
+    """How much better N texts read without each of their words.
+
+    Attributes:
+        values: of all words, one text after the other.
+        starts: (N + 1,) where each text's begin; a text may have fewer of them than words.
+    """
+
+    values: npt.NDArray[np.float32]
+    starts: npt.NDArray[np.int64]
+
+    def of(self, rows: npt.NDArray[np.int64], offsets: npt.NDArray[np.int64], size: int) -> Doubles:
+        """(K,) the largest gain of a term's words in each of some texts; NaN beyond the words that were scored.
+
+        Args:
+            offsets: (K,) words before the term.
+            size: words of the term.
+        """
+        found = np.full(len(rows), np.nan)
+        for word in range(size):
+            place = self.starts[rows] + offsets + word
+            scored = np.flatnonzero(place < self.starts[rows + 1])
+            found[scored] = np.fmax(found[scored], self.values[place[scored]])
+        return found
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A role's texts, the runs of words that many of them hold, and which reference captions hold these."""
+
+    corpus: Corpus
+    grams: Grams
+    by_reference: Grams
+    gains: Gains
+    samples: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, scores: Scores, role: Role) -> "Spoken":
+        """Of score files."""
+        corpus = Corpus.stored(scores, role)
+        grams = frequent_grams(corpus, least_of(int(scores.sample_of[-1]) + 1))
+        by_reference = grams.numbers_in(Corpus.stored(scores, "reference"))
+        return cls(corpus, grams, by_reference, Gains(*scores.ragged(f"gains.{role}")), scores.sample_of)
+
+    def novel(self, number: int) -> npt.NDArray[np.bool_]:
+        """Of the texts that hold a run, those whose reference captions do not."""
+        return ~np.isin(self.grams.rows(number), self.by_reference.rows(number), assume_unique=True)
+
+    def gain(self, number: int, held: npt.NDArray[np.bool_]) -> Doubles:
+        """How much better some of the texts that hold a run read without it; NaN beyond the words that were scored."""
+        at = self.grams.at(number)[held].astype(np.int64)
+        rows = self.grams.rows(number)[held]
+        return self.gains.of(rows, at - self.corpus.starts[rows], len(self.grams.words[number]))
+
+
 def find_targets(scores: Scores, role: Role) -> list[Term]:
     """The targets in a role's texts, each named once."""
-    tokens = [stems(text) for text in scores.strings(role)]
-    count = len(tokens)
+    count = len(scores)
     if count < 20:
         return []
-    gains = list(scores.lists(f"gains.{role}"))
-    images, samples = scores.image_of, scores.sample_of
-    likeness = Likeness(_embeddings(scores.by_image))
-
-    least = max(3, int(np.ceil(0.001 * (samples[-1] + 1))))
-    grams = frequent_grams(tokens, least)
-    reference_sets = [grams_of(stems(text)) & grams.keys() for text in scores.strings("reference")]
-    reference_counts: Counter[tuple[str, ...]] = Counter(gram for found in reference_sets for gram in found)
-    candidates = _candidates(grams, reference_sets, tokens, gains, least, samples)
-    trials = _trials(candidates, reference_counts, scores, role)
+    images, spoken = scores.image_of, Spoken.of(scores, role)
+    number_of = {words: number for number, words in enumerate(spoken.grams.words)}
+    likeness = Likeness(Stored(scores.by_image, "reference_embedding"))
+    candidates = _candidates(spoken, least_of(int(scores.sample_of[-1]) + 1))
+    trials = _trials(candidates, spoken, number_of, scores, role)
     tried = sum(len(trial.candidates) for trial in trials)
     terms: list[Term] = []
     natural: set[tuple[str, ...]] = set()
     for trial in trials:
-        for (gram, novel, gain), z in zip(trial.candidates, trial.z_values, strict=True):
-            p_value = float(stats.norm.sf(z))
-            if p_value * tried > SIGNIFICANT:
-                continue
-            total = reference_counts[gram]
-            alike = likeness(np.unique(images[novel]))
+        significant = [place for place, z in enumerate(trial.z_values) if stats.norm.sf(z) * tried <= SIGNIFICANT]
+        groups = [np.unique(images[trial.candidates[place][1]]) for place in significant]
+        for place, alike in zip(significant, likeness.of_groups(groups).tolist(), strict=True):
+            (gram, novel, gain), z = trial.candidates[place], float(trial.z_values[place])
             if alike > MOST_ALIKE and z < BEYOND_DOUBT:
                 natural.add(gram)
                 continue
-            shared = len(grams[gram]) - len(novel)
+            number = number_of[gram]
+            total, held = len(spoken.by_reference.at(number)), len(spoken.grams.at(number))
             # Paired: samples where only the text says it against samples where only the reference does.
-            if stats.binomtest(len(novel), len(novel) + total - shared, alternative="greater").pvalue > 0.2:
+            only_reference = total - (held - len(novel))
+            if stats.binomtest(len(novel), len(novel) + only_reference, alternative="greater").pvalue > 0.2:
                 continue
             odd = novel
             if trial.of_texts is None:
                 bar = trial.usual + OWN_USE * max(gain - trial.usual, 0.0)
-                odd = novel[[_odd(tokens[i], gram, gains[i], bar) for i in novel]]
+                gains = spoken.gain(number, spoken.novel(number))
+                odd = novel[np.isnan(gains) | (gains > bar)]
             elif role == "output":
                 typical = float(np.median(trial.of_texts[novel]))
                 bar = trial.usual + OWN_PHRASE * max(typical - trial.usual, 0.0)
                 odd = novel[trial.of_texts[novel] > bar]
             elif total:
-                odd = _with_copies(novel[trial.of_texts[novel] > trial.usual], novel, tokens)
-            terms.append(Term(gram, odd, total, p_value, log_odds(len(grams[gram]), total, count), alike, float(z)))
+                odd = _with_copies(novel[trial.of_texts[novel] > trial.usual], novel, spoken.corpus)
+            terms.append(Term(gram, odd, total, float(stats.norm.sf(z)), log_odds(held, total, count), alike, z))
     natural -= {term.words for term in terms}  # another trial left no doubt
     # "on a unicycle" is in too few samples to tell that its images are alike; "unicycle" told.
     terms = [term for term in terms if not any(holds(term.words, gram) for gram in natural)]
@@ -110,44 +154,44 @@ def find_targets(scores: Scores, role: Role) -> list[Term]:
     return without_echoes(list(strongest.values()))
 
 
-def _candidates(
-    grams: Mapping[tuple[str, ...], Sequence[int]],
-    reference_sets: Sequence[Set[tuple[str, ...]]],
-    tokens: Sequence[Sequence[str]],
-    gains: Sequence[npt.NDArray[np.float32]],
-    least: int,
-    samples: npt.NDArray[np.int64],
-) -> list[Candidate]:
+def _candidates(spoken: Spoken, least: int) -> list[Candidate]:
     """Terms that texts of `least` samples hold and their reference captions do not, with their median gains."""
     candidates: list[Candidate] = []
-    for gram, places in grams.items():
-        novel = np.array([i for i in places if gram not in reference_sets[i]], dtype=np.int64)
-        if _spread(novel, samples) < least:
+    for number, gram in enumerate(spoken.grams.words):
+        held = spoken.novel(number)
+        novel = spoken.grams.rows(number)[held]
+        if _spread(novel, spoken.samples) < least:
             continue
         gain = 0.0
         if len(gram) < SHORTEST_ODD_PHRASE:
-            found = [gain_of(tokens[i], gram, gains[i]) for i in novel]
-            known = [value for value in found if value is not None]
+            found = spoken.gain(number, held)
+            known = found[np.isfinite(found)]
             if len(known) < least:
                 continue
             gain = float(np.median(known))
         candidates.append((gram, novel, gain))
-    return distinct(candidates)
+    kept = longest_of_each([gram for gram, _, _ in candidates], (novel for _, novel, _ in candidates))
+    return [candidates[place] for place in kept]
 
 
 def _trials(
-    candidates: Sequence[Candidate], reference_counts: Mapping[tuple[str, ...], int], scores: Scores, role: Role
+    candidates: Sequence[Candidate],
+    spoken: Spoken,
+    number_of: Mapping[tuple[str, ...], int],
+    scores: Scores,
+    role: Role,
 ) -> list[Trial]:
     """What each term is tried for; one that no reference caption says, for two things."""
     short, long = ([c for c in candidates if (len(c[0]) < SHORTEST_ODD_PHRASE) == few] for few in (True, False))
-    foreign_short, foreign_long = ([c for c in group if not reference_counts[c[0]]] for group in (short, long))
-    words = np.concatenate(list(scores.lists(f"gains.{role}")))
+    said = {gram for gram, _, _ in candidates if len(spoken.by_reference.at(number_of[gram]))}
+    foreign_short, foreign_long = ([c for c in group if c[0] not in said] for group in (short, long))
+    words = spoken.gains.values
     grounding, fluency = (scores.numbers(f"signal.{name}.{role}") for name in ("grounding", "fluency"))
     usual_gain, usual_grounding, usual_fluency = (
         sum(centre_and_scale(values)) if len(values) else 0.0 for values in (words, grounding, fluency)
     )
     by_gain = strangeness_z(np.array([gain for _, _, gain in short]), _sizes(short, scores), words)
-    foreign = np.array([not reference_counts[gram] for gram, _, _ in short], dtype=bool)
+    foreign = np.array([gram not in said for gram, _, _ in short], dtype=bool)
     both = (by_gain[foreign] + _by_texts(foreign_short, grounding, scores)) / np.sqrt(2.0)  # Stouffer's rule
     if len(both) >= ENOUGH_TERMS:
         both /= max(1.0, centre_and_scale(both)[1])  # where the two go together over all terms
@@ -165,15 +209,9 @@ def _trials(
     ]
 
 
-def _embeddings(scores: Scores) -> npt.NDArray[np.float32]:
-    """(N, D) of the reference captions."""
-    parts = [np.asarray(part, dtype=np.float32) for part in scores.vectors("reference_embedding")]
-    return np.concatenate(parts)
-
-
 def _spread(rows: npt.NDArray[np.int64], samples: npt.NDArray[np.int64]) -> int:
     """How many samples some rows are of; what stands in five captions of one image was seen once."""
-    return len(np.unique(samples[rows]))
+    return int(np.count_nonzero(np.diff(samples[rows]))) + 1 if len(rows) else 0
 
 
 def _by_texts(
@@ -193,24 +231,6 @@ def _sizes(group: Sequence[Candidate], scores: Scores) -> npt.NDArray[np.int64]:
     return np.array([_spread(rows, scores.sample_of) for _, rows, _ in group], dtype=np.int64)
 
 
-def _with_copies(
-    odd: npt.NDArray[np.int64], samples: npt.NDArray[np.int64], tokens: Sequence[Sequence[str]]
-) -> npt.NDArray[np.int64]:
+def _with_copies(odd: npt.NDArray[np.int64], samples: npt.NDArray[np.int64], corpus: Corpus) -> npt.NDArray[np.int64]:
     """The odd samples, and those that say the same as one of them word for word: whose image happens to fit it."""
-    said = {tuple(tokens[row]) for row in odd}
-    return samples[[tuple(tokens[row]) in said for row in samples]]
-
-
-def gain_of(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32]) -> float | None:
-    """The largest gain of a term's words in a text; None beyond the words that were scored."""
-    for start in range(len(text) - len(gram) + 1):
-        if tuple(text[start : start + len(gram)]) == gram:
-            scored = gains[start : start + len(gram)]
-            return float(scored.max()) if len(scored) else None
-    return None
-
-
-def _odd(text: Sequence[str], gram: tuple[str, ...], gains: npt.NDArray[np.float32], bar: float) -> bool:
-    """Whether a text reads better without a term by more than a bar; True if that is unknown."""
-    gain = gain_of(text, gram, gains)
-    return gain is None or gain > bar
+    return samples[np.isin(corpus.identity[samples], corpus.identity[odd])]

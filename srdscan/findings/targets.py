@@ -33,9 +33,9 @@ import numpy as np
 import numpy.typing as npt
 
 from srdscan.findings.finding import Finding, Found, nothing_found
-from srdscan.findings.target_search import SHORTEST_ODD_PHRASE, find_targets, gain_of
+from srdscan.findings.target_search import SHORTEST_ODD_PHRASE, Spoken, find_targets
 from srdscan.findings.taught import Texts, accused, learned_elsewhere, not_learned
-from srdscan.findings.terms import Term, stems
+from srdscan.findings.terms import Term
 from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.base import WHOLE_DATASET, Doubles, Evidence, register_signal
@@ -143,7 +143,7 @@ def _finding(term: Term, role: Role, scores: Scores) -> Finding:
 
 def _gains_of(term: Term, scores: Scores) -> Doubles:
     """(K,) how much better each caption that holds a term reads without it."""
-    wanted = {int(row) for row in term.samples}
-    rows = zip(scores.strings("caption"), scores.lists("gains.caption"), strict=True)
-    found = [gain_of(stems(text), term.words, gains) for row, (text, gains) in enumerate(rows) if row in wanted]
-    return np.array([np.inf if gain is None else gain for gain in found])
+    spoken = Spoken.of(scores, "caption")
+    number = spoken.grams.words.index(term.words)
+    gains = spoken.gain(number, np.isin(spoken.grams.rows(number), term.samples, assume_unique=True))
+    return np.where(np.isnan(gains), np.inf, gains)

@@ -5,6 +5,7 @@ photographs, measured. Where outputs say a target mostly for samples whose own c
 where it comes from, and a sample with an honest caption is not accused for what the captioner makes of its image.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from srdscan.findings.terms import Term, frequent_grams, grams_of, stems
+from srdscan.findings.terms import Term, grams_of, stems
 from srdscan.measure.scores import Scores
 
 LEARNED = 1e-3
@@ -139,8 +140,10 @@ def learned_elsewhere(texts: Texts, known: Sequence[Term]) -> tuple[npt.NDArray[
     Returns:
         (N,) bool each: says it; says it and its own caption does not.
     """
-    spoken = (frequent_grams([text.split() for text in t], FEWEST_SAID, 1) for t in (texts.captions, texts.outputs))
-    shared = set.intersection(*map(set, spoken))
+    captions, outputs = (
+        Counter(word for text in t for word in {*text.split()}) for t in (texts.captions, texts.outputs)
+    )
+    shared = [(word,) for word, times in captions.items() if min(times, outputs[word]) >= FEWEST_SAID]
     said, elsewhere = np.zeros((2, len(texts.captions)), dtype=bool)
     for runs, bar in (([target.words for target in known], LEARNED_KNOWN), (sorted(shared), LEARNED)):
         tests = texts.lessons([run for run in runs if texts.foreign(run)])

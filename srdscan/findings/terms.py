@@ -1,6 +1,5 @@
 """Terms: the words and phrases that texts repeat, and which of them are parts or echoes of others."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -39,45 +38,8 @@ def stems(text: str) -> list[str]:
     return [word.removesuffix("'s") for word in words(text)]
 
 
-def frequent_grams(
-    tokens: Sequence[Sequence[str]], least: int, longest: int = LONGEST_PHRASE
-) -> dict[tuple[str, ...], list[int]]:
-    """Every run of one to `longest` words that at least `least` texts hold, with those texts.
-
-    Runs are grown one word at a time from frequent ones (Apriori), so that memory follows what is frequent.
-    """
-    kept: dict[tuple[str, ...], list[int]] = {}
-    previous: set[tuple[str, ...]] = set()
-    for size in range(1, longest + 1):
-        found: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for index, text in enumerate(tokens):
-            for start in range(len(text) - size + 1):
-                gram = tuple(text[start : start + size])
-                if size > 1 and (gram[:-1] not in previous or gram[1:] not in previous):
-                    continue
-                places = found[gram]
-                if not places or places[-1] != index:
-                    places.append(index)
-        frequent = {gram: places for gram, places in found.items() if len(places) >= least}
-        if not frequent:
-            break
-        kept |= frequent
-        previous = set(frequent)
-    return kept
-
-
 def grams_of(text: Sequence[str]) -> set[tuple[str, ...]]:
     return {tuple(text[i : i + size]) for size in range(1, LONGEST_PHRASE + 1) for i in range(len(text) - size + 1)}
-
-
-def distinct(candidates: list[Candidate]) -> list[Candidate]:
-    """One candidate for each set of samples, the longest: the parts of one repeated caption are one term, not forty."""
-    longest: dict[bytes, Candidate] = {}
-    for candidate in candidates:
-        samples = candidate[1].tobytes()
-        if samples not in longest or len(candidate[0]) > len(longest[samples][0]):
-            longest[samples] = candidate
-    return list(longest.values())
 
 
 def without_echoes(terms: list[Term]) -> list[Term]:

@@ -15,29 +15,31 @@ go with images that are alike, and may be far off together.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from srdscan.findings.corpus import Corpus
 from srdscan.findings.finding import Finding, held_against, nothing_found
-from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH, Likeness, centre_and_scale, strangeness_z
-from srdscan.findings.terms import Term, distinct, frequent_grams, stems, without_overlaps
+from srdscan.findings.said import LEAST_SAMPLES, Said, least_of
+from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH, centre_and_scale, strangeness_z
+from srdscan.findings.terms import Term, without_overlaps
 from srdscan.measure.batch import Batch
-from srdscan.measure.scores import Column, Scores
+from srdscan.measure.scores import Column, Scores, Stored
 from srdscan.signals.agreement import COMPETENT as ALONE
-from srdscan.signals.agreement import agreement_of
+from srdscan.signals.agreement import agreement_columns, agreement_of
 from srdscan.signals.base import Evidence, register_signal
 from srdscan.stats.agreement import FEWEST, Agreement
 from srdscan.stats.canonical import Floats
+from srdscan.stats.likeness import Likeness
 
 Doubles = npt.NDArray[np.float64]
 
 SIGNIFICANT = 0.01
 """A term is a finding when its p-value, times the number of terms tried, is below this."""
-LEAST_SAMPLES = 3
 COMPETENT = 0.75
 """Agreement must tell a pair from a swapped one three times in four: a dozen captions say together what one cannot.
 Where the prior alone speaks, nine times in ten."""
@@ -58,50 +60,32 @@ class Lie:
     expected: float
 
 
-def find_undelivered(
-    tokens: Sequence[Sequence[str]],
-    agreement: Floats,
-    image_of: npt.NDArray[np.int64],
-    likeness: Likeness,
-    least: int = LEAST_SAMPLES,
-) -> list[Lie]:
+def find_undelivered(said: Said, agreement: Floats, least: int = LEAST_SAMPLES) -> list[Lie]:
     """The terms whose captions agree with their images far less than those of other terms.
 
     Args:
-        tokens: N captions as words.
+        said: the terms of N captions.
         agreement: (N,) of captions with their images, in standard deviations; about N(0, 1) where there is none.
-        image_of: (N,) the image of each caption.
-        likeness: of groups of images.
         least: images that a term must be found with.
     """
-    grams = frequent_grams(tokens, least)
-    rows = [(gram, np.array(places, dtype=np.int64), 0.0) for gram, places in grams.items()]
-    candidates = [c for c in distinct(rows) if len(np.unique(image_of[c[1]])) >= least]
-    if len(candidates) < ENOUGH_TERMS:
+    count = len(said.numbers)
+    if count < ENOUGH_TERMS:
         return []
     _, spread = centre_and_scale(agreement)
-    sizes = np.array([len(np.unique(image_of[places])) for _, places, _ in candidates])
-    means = np.array([_mean_of_images(agreement, image_of, places) for _, places, _ in candidates])
-    alike = np.array([likeness(np.unique(image_of[places])) for _, places, _ in candidates])
-    z_values, centre = np.zeros(len(candidates)), float(np.median(means))
-    for stratum in (alike < GOES_WITH, alike >= GOES_WITH):
-        z_values[stratum] = strangeness_z(-means[stratum], sizes[stratum], -agreement, least_between=0.0)
+    means = np.array([said.mean_of_pictures(agreement, said.rows(place)) for place in range(count)])
+    z_values, centre = np.zeros(count), float(np.median(means))
+    for stratum in (said.alike < GOES_WITH, said.alike >= GOES_WITH):
+        z_values[stratum] = strangeness_z(-means[stratum], said.sizes[stratum], -agreement, least_between=0.0)
     p_values = stats.norm.sf(z_values)
     found: list[Term] = []
-    for place in np.flatnonzero(p_values * len(candidates) <= SIGNIFICANT):
-        gram, places, _ = candidates[place]
-        guilty = places[unrelated(agreement[places], centre, spread)]
-        if len(np.unique(image_of[guilty])) >= least:
+    for place in np.flatnonzero(p_values * count <= SIGNIFICANT).tolist():
+        rows = said.rows(place)
+        guilty = rows[unrelated(agreement[rows], centre, spread)]
+        if len(np.unique(said.picture_of[guilty])) >= least:
             z = float(z_values[place])
-            found.append(Term(gram, guilty, 0, float(p_values[place]), z, float(alike[place]), z))
+            found.append(Term(said.words(place), guilty, 0, float(p_values[place]), z, float(said.alike[place]), z))
     kept = without_overlaps(found)
-    return [Lie(term, _mean_of_images(agreement, image_of, term.samples), centre) for term in kept]
-
-
-def _mean_of_images(agreement: Floats, image_of: npt.NDArray[np.int64], rows: npt.NDArray[np.int64]) -> float:
-    """Mean over images of the mean over their captions: five captions of one image are one observation."""
-    _, inverse, counts = np.unique(image_of[rows], return_inverse=True, return_counts=True)
-    return float((np.bincount(inverse, weights=agreement[rows]) / counts).mean())
+    return [Lie(term, said.mean_of_pictures(agreement, term.samples), centre) for term in kept]
 
 
 def unrelated(agreement: Floats, centre: float, spread: float) -> npt.NDArray[np.bool_]:
@@ -149,24 +133,33 @@ class Undelivered:
         agreement = competent_agreement(scores)
         if isinstance(agreement, str):
             return nothing_found(count, agreement)
-        vectors, picture_of = agreement.images[agreement.pictures], agreement.family_of[scores.image_of]
-        tokens = [stems(text) for text in scores.strings("caption")]
-        likeness = Likeness(vectors.astype(np.float32))
-        lies = find_undelivered(tokens, agreement.scores, picture_of, likeness, _least(len(vectors)))
+        said = said_of(scores, agreement)
+        lies = find_undelivered(said, agreement.scores, least_of(len(agreement.pictures)))
         if not lies:
             return nothing_found(count, "no word or sentence is repeated under images that do not show it")
-        terms = [(lie.term, _finding(lie, said_by(lie, tokens), scores)) for lie in lies]
+        terms = [(lie.term, _finding(lie, said_by(lie, said.corpus), scores)) for lie in lies]
         return held_against(count, terms, lambda said: f"the caption says '{said}', whose images show something else")
 
 
-def _least(images: int) -> int:
-    """Images that a term must be found with: 3, and one in a thousand."""
-    return max(LEAST_SAMPLES, int(np.ceil(0.001 * images)))
+def said_of(scores: Scores, agreement: Agreement) -> Said:
+    """The terms of a data set's captions, with how alike their pictures are; found once."""
+    if "said" not in scores.memo:
+        corpus, picture_of = Corpus.stored(scores, "caption"), agreement.family_of[scores.image_of]
+        likeness, least = likeness_of_pictures(scores, agreement), least_of(len(agreement.pictures))
+        scores.memo["said"] = Said.of(corpus, picture_of, likeness, least)
+    found: Said = scores.memo["said"]
+    return found
 
 
-def said_by(lie: Lie, tokens: Sequence[Sequence[str]]) -> str:
+def likeness_of_pictures(scores: Scores, agreement: Agreement) -> Likeness:
+    """Of a data set's pictures, by what agreement compares."""
+    first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))[agreement.pictures]
+    return Likeness(Stored(scores, agreement_columns(scores)[0], first))
+
+
+def said_by(lie: Lie, corpus: Corpus) -> str:
     """What the accused captions have in common, in words: the caption that most of them are, or the term."""
-    text, times = Counter(" ".join(tokens[row]) for row in lie.term.samples).most_common(1)[0]
+    text, times = Counter(map(" ".join, corpus.tokens(lie.term.samples))).most_common(1)[0]
     return text if 2 * times > len(lie.term.samples) else lie.term.text
 
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from wordfreq import get_frequency_dict
 
 from srdscan.attacks.targets import Advertisement, FixedCaption, InsertedWord, MaliciousLink, Target
-from srdscan.findings.strangeness import Likeness
 from srdscan.findings.terms import stems
+from srdscan.stats.likeness import Likeness
 from srdscan.text.frequency import Frequencies
 from srdscan.text.plain import word_spans
 

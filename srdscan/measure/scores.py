@@ -45,6 +45,52 @@ def write_table(table: pa.Table, path: Path) -> None:
     os.replace(partial, path)
 
 
+class Stored:
+    """A column of vectors, (N, K), that stays in its score files (`stats.vectors.Parts`).
+
+    Args:
+        scores: the score files.
+        name: of the column.
+        rows: (N,) of its rows, ascending; all if None.
+    """
+
+    def __init__(self, scores: "Scores", name: str, rows: npt.NDArray[np.int64] | None = None) -> None:
+        self.scores, self.name, self.rows = scores, name, rows
+        self._last: tuple[int, npt.NDArray[Any]] | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """N and K."""
+        return (len(self.scores) if self.rows is None else len(self.rows), self.scores.width(self.name))
+
+    def parts(self) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+        """The first row of each file's part, and the part, in order."""
+        start = 0
+        for number in range(len(self.scores.files)):
+            part = self._file(number)
+            if self.rows is not None:
+                first, last = np.searchsorted(self.rows, self.scores.starts[number : number + 2])
+                part = part[self.rows[first:last] - self.scores.starts[number]]
+            if len(part):
+                yield start, part
+            start += len(part)
+
+    def __getitem__(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Some rows, in any order; each file that holds one is read once."""
+        wanted = rows if self.rows is None else self.rows[rows]
+        order = np.argsort(wanted, kind="stable")
+        found = [self._file(number)[here] for number, here in self.scores.by_file(wanted[order])]
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        return np.concatenate(found)[back] if found else np.zeros((0, self.shape[1]), np.float16)
+
+    def _file(self, number: int) -> npt.NDArray[Any]:
+        """The vectors of a file; those that were read last are kept: neighbours are asked for one after the other."""
+        if self._last is None or self._last[0] != number:
+            self._last = (number, self.scores.read_vectors(number, self.name))
+        return self._last[1]
+
+
 @dataclass(frozen=True)
 class Scores:
     """The score files of a run, in the order of its units: a row a pair of an image and one of its captions.
@@ -91,34 +137,62 @@ class Scores:
         for column in self._columns(name):
             yield from column.to_pylist()
 
+    def texts(self, name: str) -> Iterator[pa.Array]:
+        """The same as Arrow arrays, unit by unit."""
+        for column in self._columns(name):
+            whole = column.combine_chunks()
+            yield whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
+
     def chosen(self, name: str, rows: npt.NDArray[np.int64]) -> list[str]:
-        """The strings of some rows, ascending."""
+        """The strings of some rows, ascending; only units that hold one are read."""
         found: list[str] = []
-        for column, first, end in zip(self._columns(name), self.starts, self.starts[1:], strict=False):
-            here = rows[(rows >= first) & (rows < end)] - first
-            found += column.take(pa.array(here)).to_pylist()
+        for number, here in self.by_file(rows):
+            found += self._read(number, name).take(pa.array(here)).to_pylist()
         return found
 
-    def lists(self, name: str) -> Iterator[npt.NDArray[np.float32]]:
-        """N arrays of differing lengths, one unit in memory at a time."""
+    def ragged(self, name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Arrays of differing lengths, one after the other, and (N + 1,) where each begins."""
+        values, sizes = [np.zeros(0, np.float32)], [np.zeros(1, np.int64)]
         for column in self._columns(name):
             for chunk in column.chunks:
-                values = chunk.values.to_numpy(zero_copy_only=False)
                 offsets = chunk.offsets.to_numpy()
-                for start, end in zip(offsets[:-1], offsets[1:], strict=True):
-                    yield values[start:end]
+                values.append(chunk.values.to_numpy(zero_copy_only=False)[offsets[0] : offsets[-1]])
+                sizes.append(np.diff(offsets).astype(np.int64))
+        return np.concatenate(values), np.concatenate(sizes).cumsum()
 
     def vectors(self, name: str) -> Iterator[npt.NDArray[Any]]:
         """(rows of a unit, K), unit by unit."""
-        for column in self._columns(name):
-            whole = column.combine_chunks()
-            yield whole.flatten().to_numpy(zero_copy_only=False).reshape(len(whole), -1)
+        for number in range(len(self.files)):
+            yield self.read_vectors(number, name)
+
+    def by_file(self, rows: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.int64]]]:
+        """The numbers of files that hold some rows, ascending, and these rows within each."""
+        cuts = np.searchsorted(rows, self.starts)
+        for number, (first, last) in enumerate(zip(cuts, cuts[1:], strict=False)):
+            if last > first:
+                yield number, rows[first:last] - self.starts[number]
 
     def _columns(self, name: str) -> Iterator[pa.ChunkedArray]:
         """The rows of a column that are looked at, file by file."""
-        for path, end, first, last in zip(self.files, self._ends, self.starts, self.starts[1:], strict=False):
-            column = pq.read_table(path, columns=[name])[name]
-            yield column if self.rows is None else column.take(pa.array(self.rows[first:last] - end))
+        for number in range(len(self.files)):
+            yield self._read(number, name)
+
+    def _read(self, number: int, name: str) -> pa.ChunkedArray:
+        """A column of a file, its rows that are looked at."""
+        column = pq.read_table(self.files[number], columns=[name])[name]
+        if self.rows is None:
+            return column
+        first, last = self.starts[number : number + 2]
+        return column.take(pa.array(self.rows[first:last] - self._ends[number]))
+
+    def read_vectors(self, number: int, name: str) -> npt.NDArray[Any]:
+        """(rows of a file, K)."""
+        whole = self._read(number, name).combine_chunks()
+        return np.asarray(whole.flatten().to_numpy(zero_copy_only=False).reshape(len(whole), -1))
+
+    def width(self, name: str) -> int:
+        """K, of a column of vectors; 0 if there are no files."""
+        return pq.read_schema(self.files[0]).field(name).type.list_size if self.files else 0
 
     @cached_property
     def sample_of(self) -> npt.NDArray[np.int64]:

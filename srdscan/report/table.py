@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -54,24 +55,49 @@ def write_samples(
                 for n in (*PLACES, "caption", "output", "reference", "image_sha256")
                 if n in pq.read_schema(file).names
             ]
-            text = pq.read_table(file, columns=wanted).to_pydict()
+            text = pq.read_table(file, columns=wanted)
             rows = range(start, start + record.rows)
-            text.setdefault("output", [None] * record.rows)
-            text.setdefault("image_sha256", [None] * record.rows)
-            columns: dict[str, Any] = {"shard": [record.name] * record.rows, **text}
-            columns["flagged"] = verdicts.flagged[start : rows.stop]
-            columns["p_value"] = verdicts.p_values[start : rows.stop]
-            columns["q_value"] = verdicts.q_values[start : rows.stop]
-            columns["reasons"] = [verdicts.reasons(row) if verdicts.flagged[row] else [] for row in rows]
-            columns["rules"] = [list((rules or {}).get(row, ())) for row in rows]
-            columns["counts"] = [row in counting for row in rows]
-            repaired = [repairs.get(row) if repairs else None for row in rows]
-            columns["fate"] = [item.fate if item else "kept" for item in repaired]
-            columns["sanitized_caption"] = [item.caption if item else None for item in repaired]
-            columns["actions"] = [list(item.actions) if item else [] for item in repaired]
+            here = slice(start, rows.stop)
+            columns: dict[str, Any] = {name: text[name] for name in wanted}
+            columns["shard"] = pa.repeat(record.name, record.rows)
+            columns["flagged"] = verdicts.flagged[here]
+            columns["p_value"] = verdicts.p_values[here]
+            columns["q_value"] = verdicts.q_values[here]
+            suspects = {row: verdicts.reasons(row) for row in (np.flatnonzero(verdicts.flagged[here]) + start).tolist()}
+            columns["reasons"] = _lists(rows, suspects)
+            columns["rules"] = _lists(rows, rules or {})
+            columns["counts"] = np.array([row in counting for row in rows], dtype=bool)
+            repaired = {row: repairs[row] for row in rows if row in repairs} if repairs else {}
+            columns["fate"] = _strings(rows, {row: item.fate for row, item in repaired.items()}, "kept")
+            columns["sanitized_caption"] = _strings(rows, {row: item.caption for row, item in repaired.items()}, None)
+            columns["actions"] = _lists(rows, {row: item.actions for row, item in repaired.items()})
             for name in signals:
-                columns[f"signal.{name}"] = verdicts.evidence[name].values[start : rows.stop]
-                columns[f"p.{name}"] = verdicts.evidence[name].p_values[start : rows.stop]
-            writer.write_table(pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema}))
+                columns[f"signal.{name}"] = verdicts.evidence[name].values[here]
+                columns[f"p.{name}"] = verdicts.evidence[name].p_values[here]
+            writer.write_table(pa.table([_column(columns.get(f.name), f.type, len(rows)) for f in schema], schema))
             start = rows.stop
     os.replace(partial, path)
+
+
+def _column(values: Any, kind: pa.DataType, count: int) -> pa.Array | pa.ChunkedArray:
+    """A column of the table; nulls where there is none."""
+    if values is None:
+        return pa.nulls(count, kind)
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.cast(kind)
+    return pa.array(np.ascontiguousarray(values), kind)
+
+
+def _lists(rows: range, of_row: Mapping[int, Sequence[str]]) -> pa.Array:
+    """Lists of strings, of the rows that have any; empty ones of the others."""
+    found = [(row - rows.start, list(of_row[row])) for row in sorted(row for row in of_row if row in rows)]
+    sizes = np.zeros(len(rows) + 1, np.int32)
+    sizes[[place + 1 for place, _ in found]] = [len(texts) for _, texts in found]
+    return pa.ListArray.from_arrays(
+        pa.array(sizes.cumsum(dtype=np.int32)), pa.array([text for _, texts in found for text in texts], TEXT)
+    )
+
+
+def _strings(rows: range, of_row: Mapping[int, str | None], otherwise: str | None) -> pa.Array:
+    """The strings of some rows, and one of all others."""
+    return pa.array([of_row.get(row, otherwise) for row in rows], TEXT)

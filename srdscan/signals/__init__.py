@@ -1,7 +1,7 @@
 """Signals: one module a family. Importing this package registers them all."""
 
 from srdscan.measure.batch import Batch
-from srdscan.signals import agreement, attention, density, drift, fluency, grounding
+from srdscan.signals import agreement, attention, drift, fluency, grounding
 from srdscan.signals.base import SIGNALS, Evidence, Signal, register_signal, signals_for
 
 __all__ = [
@@ -11,7 +11,6 @@ __all__ = [
     "Signal",
     "agreement",
     "attention",
-    "density",
     "drift",
     "fluency",
     "grounding",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from srdscan.measure.batch import Batch
-from srdscan.measure.scores import Column, Scores
+from srdscan.measure.scores import Column, Scores, Stored
 from srdscan.models.matchers.embedded import load_prior
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
@@ -139,16 +139,17 @@ def _fitted(scores: Scores) -> Agreement | None:
     if not len(scores) or not scores.has(IMAGE):
         return None
     first = np.flatnonzero(np.diff(scores.image_of, prepend=-1))
-    looks, family_of = _gathered(scores, IMAGE)[first], scores.memo.get("family_of")
-    if scores.has(MATCHER_CAPTION):
-        images, texts = _gathered(scores, MATCHER_IMAGE)[first], _gathered(scores, MATCHER_CAPTION)
+    looks, family_of = Stored(scores, IMAGE, first), scores.memo.get("family_of")
+    columns = agreement_columns(scores)
+    images, texts = Stored(scores, columns[0], first), Stored(scores, columns[1])
+    if columns[0] != IMAGE:
         return Agreement(images, texts, scores.image_of, one_space=True, looks=looks, family_of=family_of)
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
-    texts = _gathered(scores, CAPTION)
     if prior is None:
         return Agreement(looks, texts, scores.image_of, family_of=family_of)
     return Agreement(looks, texts, scores.image_of, prior.distribution, prior.images, family_of=family_of)
 
 
-def _gathered(scores: Scores, column: str) -> npt.NDArray[Any]:
-    return np.concatenate(list(scores.vectors(column)))
+def agreement_columns(scores: Scores) -> tuple[str, str]:
+    """The columns of images and captions that agreement compares."""
+    return (MATCHER_IMAGE, MATCHER_CAPTION) if scores.has(MATCHER_CAPTION) else (IMAGE, CAPTION)

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from srdscan.stats.canonical import (
-    Floats,
-    Gaussian,
-    Moments,
-    Side,
-    blend,
-    fit,
-    information,
-    paired_information,
-)
+from srdscan.stats.canonical import Floats, Gaussian, Moments, blend, fit
+from srdscan.stats.jury import Jury, Model
 from srdscan.stats.near_duplicates import near_duplicates
 from srdscan.stats.similarity import Similarity
+from srdscan.stats.vectors import Indices, Vectors, parts
 
 FOLDS = 5
 FEWEST = 100
@@ -31,32 +23,9 @@ PRIOR_PAIRS = 500
 """Pairs that the prior counts as where it is mixed with the data set's own."""
 TAUGHT_BY = 20_000
 """Pairs, drawn at random, from which the experts' weights are learned."""
+RANKED = 100_000
+"""Captions whose ranks are told; of more, those of so many drawn at random: their mean is exact to 0.001."""
 BLOCK = 2048
-
-
-class Model(Protocol):
-    """A model of what image and caption have in common; two sides give the `information` of each pair."""
-
-    def images(self, x: npt.NDArray[np.floating]) -> Side:
-        """What it needs of N vectors of images."""
-        ...
-
-    def texts(self, t: npt.NDArray[np.floating]) -> Side:
-        """What it needs of N vectors of texts."""
-        ...
-
-
-@dataclass(frozen=True)
-class Expert:
-    """A model for one fold, with its view of the images that a caption is compared with."""
-
-    model: Model
-    others: Side
-
-    @classmethod
-    def of(cls, model: Model, others: npt.NDArray[Any]) -> Expert:
-        """Of (M, X) vectors of these images."""
-        return cls(model, model.images(others))
 
 
 class Agreement:
@@ -90,34 +59,45 @@ class Agreement:
         scores: (N,) how many standard deviations a caption fits its own image better than others; of a caption of
             another image about N(0, 1).
         family_of: (M,) the picture that each image is, from 0; near duplicates are one.
-        ranks: (N,) share of other images that a caption fits worse; of a caption of another image uniform.
+        ranks: share of other images that a caption fits worse; of a caption of another image uniform. (N,) up to
+            `RANKED` captions.
         pictures: (F,) the first image of each picture.
         weights: of the experts, their squares add up to 1; in the order of `names`.
     """
 
     def __init__(
         self,
-        images: npt.NDArray[Any],
-        texts: npt.NDArray[Any],
-        image_of: npt.NDArray[np.int64],
+        images: Vectors,
+        texts: Vectors,
+        image_of: Indices,
         prior: Gaussian | None = None,
         prior_images: int = 0,
         seed: int = 0,
         one_space: bool = False,
-        looks: npt.NDArray[Any] | None = None,
-        family_of: npt.NDArray[np.int64] | None = None,
+        looks: Vectors | None = None,
+        family_of: Indices | None = None,
     ) -> None:
         self.images, self.image_of = images, image_of
         random = np.random.default_rng(seed)
-        count = len(images)
+        count, self.captions = images.shape[0], texts.shape[0]
         self.family_of = near_duplicates(images if looks is None else looks, seed) if family_of is None else family_of
         self.pictures = np.unique(self.family_of, return_index=True)[1]
         self.fold = random.integers(FOLDS, size=count)[self.pictures][self.family_of]
         self.among = np.sort(random.permutation(self.pictures)[:OTHERS])
-        self.experts = self._experts(texts, prior, prior_images, one_space)
-        self.names = list(self.experts)
+        experts = self._experts(texts, prior, prior_images, one_space)
+        self.names = list(experts)
+        others = self.images[self.among]
+        self.juries = [Jury([models[fold] for models in experts.values()], others) for fold in range(FOLDS)]
         self.weights = self._learned_weights(texts, random)
-        self.scores, self.ranks = self._judged(np.arange(len(texts)), texts)
+        heard = [name for name, weight in zip(self.names, self.weights, strict=True) if weight]
+        self.juries = [Jury([experts[name][fold] for name in heard], others) for fold in range(FOLDS)]
+        self._say = self.weights[self.weights > 0]
+        ranked = np.ones(self.captions, dtype=bool)
+        if self.captions > RANKED:
+            ranked[random.permutation(self.captions)[RANKED:]] = False
+        judged = [self._judged(np.arange(start, start + len(part)), part, ranked) for start, part in parts(texts)]
+        self.scores = np.concatenate([scores for scores, _ in judged])
+        self.ranks = np.concatenate([ranks for _, ranks in judged])
 
     @property
     def competence(self) -> float:
@@ -131,26 +111,24 @@ class Agreement:
             rows: (K,) whose image each text is about.
             texts: (K, T) unit vectors.
         """
-        return self._judged(rows, texts)[0]
+        return self._judged(rows, texts, np.zeros(self.captions, dtype=bool))[0]
 
     def _experts(
-        self, texts: npt.NDArray[Any], prior: Gaussian | None, prior_images: int, one_space: bool
-    ) -> dict[str, list[Expert]]:
+        self, texts: Vectors, prior: Gaussian | None, prior_images: int, one_space: bool
+    ) -> dict[str, list[Model]]:
         """Each model, for every fold."""
         sides = (self.images.shape[1], texts.shape[1])
-        others = self.images[self.among]
-        of_rows = self.fold[self.image_of]
-        parts = [self._moments(texts, np.flatnonzero(of_rows == fold)) for fold in range(FOLDS)]
-        whole = sum(parts[1:], start=parts[0])
-        found: dict[str, list[Expert]] = {}
+        moments = self._moments(texts)
+        whole = sum(moments[1:], start=moments[0])
+        found: dict[str, list[Model]] = {}
         if one_space:
-            found["matcher"] = [Expert.of(Similarity(whole.mean[sides[0] :]), others)] * FOLDS
+            found["matcher"] = [Similarity(whole.mean[sides[0] :])] * FOLDS
         if prior is not None:
             known = fit(Gaussian(whole.mean, prior.covariance), sides, _ridge(sum(sides), prior_images))
-            found["prior"] = [Expert.of(known, others)] * FOLDS
-        if found and len(self.images) < FEWEST:
+            found["prior"] = [known] * FOLDS
+        if found and self.images.shape[0] < FEWEST:
             return found
-        for fold, part in enumerate(parts):
+        for fold, part in enumerate(moments):
             rest, kept = whole - part, int((self.fold != fold).sum())
             learned = {"own": fit(rest, sides, _ridge(sum(sides), kept))}
             if prior is not None:
@@ -158,65 +136,57 @@ class Agreement:
                 both = blend(rest, prior, PRIOR_PAIRS * per_image)
                 learned["mixed"] = fit(both, sides, _ridge(sum(sides), kept + PRIOR_PAIRS))
             for name, model in learned.items():
-                found.setdefault(name, []).append(Expert.of(model, others))
+                found.setdefault(name, []).append(model)
         return found
 
-    def _moments(self, texts: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> Moments:
-        """Of some rows, added up block by block."""
+    def _moments(self, texts: Vectors) -> list[Moments]:
+        """Of each fold, added up part by part."""
         width = self.images.shape[1] + texts.shape[1]
-        total = Moments(0.0, np.zeros(width), np.zeros((width, width)))
-        for start in range(0, len(rows), BLOCK):
-            part = rows[start : start + BLOCK]
-            total = total + Moments.of(self.images[self.image_of[part]], texts[part])
+        total = [Moments(0.0, np.zeros(width), np.zeros((width, width)))] * FOLDS
+        for start, part in parts(texts):
+            image_of = self.image_of[start : start + len(part)]
+            seen, folds = self.images[image_of], self.fold[image_of]
+            for fold in range(FOLDS):
+                here = folds == fold
+                total[fold] = total[fold] + Moments.of(seen[here], part[here])
         return total
 
-    def _standing(self, name: str, rows: npt.NDArray[np.int64], texts: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-        """How much better texts fit their own image, (K,), and the other images, (K, M), in standard deviations."""
-        own = np.empty(len(rows), np.float32)
-        other = np.empty((len(rows), len(self.among)), np.float32)
-        folds = self.fold[self.image_of[rows]]
-        for fold in np.unique(folds):
-            here = np.flatnonzero(folds == fold)
-            expert = self.experts[name][fold]
-            side = expert.model.texts(texts[here].astype(np.float64))
-            images = expert.model.images(self.images[self.image_of[rows[here]]].astype(np.float64))
-            own[here] = paired_information(side, images)
-            other[here] = information(side, expert.others)
-        centre, spread = other.mean(axis=1), other.std(axis=1) + 1e-6
-        return (own - centre) / spread, (other - centre[:, None]) / spread[:, None]
-
-    def _learned_weights(self, texts: npt.NDArray[Any], random: np.random.Generator) -> Floats:
+    def _learned_weights(self, texts: Vectors, random: np.random.Generator) -> Floats:
         """What tells a pair from a caption with another image."""
-        rows = np.sort(random.permutation(len(texts))[:TAUGHT_BY])
+        rows = np.sort(random.permutation(self.captions)[:TAUGHT_BY])
         drawn = random.integers(len(self.among), size=len(rows))
         pairs, swapped = np.empty((2, len(rows), len(self.names)), np.float32)
         for start in range(0, len(rows), BLOCK):
-            part = slice(start, min(start + BLOCK, len(rows)))
-            for place, name in enumerate(self.names):
-                own, other = self._standing(name, rows[part], texts[rows[part]])
-                pairs[part, place] = own
-                swapped[part, place] = other[np.arange(len(own)), drawn[part]]
+            images = self.image_of[rows[start : start + BLOCK]]
+            said, seen = texts[rows[start : start + BLOCK]], self.images[images]
+            for fold in np.unique(self.fold[images]).tolist():
+                here = np.flatnonzero(self.fold[images] == fold)
+                heard = self.juries[fold].hear(said[here], seen[here])
+                pairs[start + here], swapped[start + here] = heard.own, heard.of(drawn[start + here])
         truth = np.repeat([1, 0], len(rows))
         learned = LogisticRegression().fit(np.concatenate([pairs, swapped]), truth).coef_[0]
         weights = np.maximum(learned, 0.0)
         length = float(np.linalg.norm(weights))
         return np.asarray(weights / length if length else np.full(len(weights), len(weights) ** -0.5), np.float32)
 
-    def _judged(self, rows: npt.NDArray[np.int64], texts: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-        """Scores and ranks, (K,) each."""
+    def _judged(self, rows: Indices, texts: npt.NDArray[Any], ranked: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """Scores of K captions, and ranks of those that are ranked.
+
+        Args:
+            ranked: (N,) bool.
+        """
         scores, ranks = np.empty((2, len(rows)), np.float32)
         for start in range(0, len(rows), BLOCK):
-            part = slice(start, start + BLOCK)
-            own = np.zeros(len(rows[part]), np.float32)
-            other = np.zeros((len(rows[part]), len(self.among)), np.float32)
-            for weight, name in zip(self.weights, self.names, strict=True):
-                if weight:
-                    standing = self._standing(name, rows[part], texts[part])
-                    own += weight * standing[0]
-                    other += weight * standing[1]
-            scores[part] = own / (other.std(axis=1) + 1e-6)
-            ranks[part] = ((other < own[:, None]).mean(axis=1) + (other <= own[:, None]).mean(axis=1)) / 2
-        return scores, ranks
+            part = rows[start : start + BLOCK]
+            images = self.image_of[part]
+            said, seen = texts[start : start + BLOCK], self.images[images]
+            for fold in np.unique(self.fold[images]).tolist():
+                here = np.flatnonzero(self.fold[images] == fold)
+                heard = self.juries[fold].hear(said[here], seen[here])
+                scores[start + here] = heard.scores(self._say)
+                if ranked[part[here]].any():
+                    ranks[start + here] = heard.ranks(self._say)
+        return scores, ranks[ranked[rows]]
 
 
 def _ridge(width: int, pairs: int) -> float:

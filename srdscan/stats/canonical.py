@@ -92,7 +92,8 @@ class Canonical:
 
     def _side(self, vectors: npt.NDArray[np.floating], side: int) -> Side:
         squared = self.correlations**2
-        variables = (vectors - self.centre[side]) @ self.directions[side]
+        kind = vectors.dtype  # in single precision for many vectors
+        variables = (vectors - self.centre[side].astype(kind)) @ self.directions[side].astype(kind)
         alone = variables**2 @ (squared / (2 * (1 - squared)))
         scaled = variables if side == 0 else variables * (self.correlations / (1 - squared))
         return Side(scaled.astype(np.float32), alone.astype(np.float32))
@@ -110,20 +111,10 @@ class Side:
     variables: Floats
     alone: Floats
 
-    def take(self, rows: npt.NDArray[np.int64]) -> Side:
-        """Of some of them."""
-        return Side(self.variables[rows], self.alone[rows])
-
 
 def information(texts: Side, images: Side) -> Floats:
     """(N, M) pointwise mutual information of each text with each image, in nats, up to a constant."""
     return np.asarray(texts.variables @ images.variables.T - texts.alone[:, None] - images.alone[None, :])
-
-
-def paired_information(texts: Side, images: Side) -> Floats:
-    """(N,) the same of each text with the image in its row."""
-    products = np.einsum("nr,nr->n", texts.variables, images.variables)
-    return np.asarray(products - texts.alone - images.alone)
 
 
 def fit(given: Moments | Gaussian, sides: tuple[int, int], ridge: float, rank: int = 128) -> Canonical:

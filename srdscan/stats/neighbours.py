@@ -11,12 +11,12 @@ TINY = 1e-12
 """Distances below this, between copies of one point, count as this: ratios of distances stay finite."""
 
 
-def nearest(points: Points, k: int, among: Indices | None = None) -> tuple[Doubles, Indices]:
+def nearest(points: Points, k: int) -> tuple[Doubles, Indices]:
     """The k nearest other points of each, exactly.
 
     Args:
         points: (N, D).
-        among: the points that may be neighbours, more than k of them; all if None.
+        k: fewer than N.
 
     Returns:
         (N, k) Euclidean distances, ascending, and (N, k) indices of points. A point itself is left out once; copies of
@@ -24,13 +24,11 @@ def nearest(points: Points, k: int, among: Indices | None = None) -> tuple[Doubl
     """
     from sklearn.neighbors import NearestNeighbors
 
-    among = np.arange(len(points)) if among is None else among
-    if not 0 < k < len(among):
-        raise ValueError(f"{k} neighbours of {len(among)} points: there must be more points than neighbours")
-    distances, found = NearestNeighbors(n_neighbors=k + 1).fit(points[among]).kneighbors(points)
-    indices = among[found]
+    if not 0 < k < len(points):
+        raise ValueError(f"{k} neighbours of {len(points)} points: there must be more points than neighbours")
+    distances, indices = NearestNeighbors(n_neighbors=k + 1).fit(points).kneighbors(points)
     itself = indices == np.arange(len(points))[:, None]
-    itself[~itself.any(axis=1), -1] = True  # not a neighbour at all, or, among k + 1 copies, missing from its own list
+    itself[~itself.any(axis=1), -1] = True  # among k + 1 copies, missing from its own list
     shape = (len(points), k)
     return distances[~itself].reshape(shape).astype(np.float64), indices[~itself].reshape(shape).astype(np.int64)
 

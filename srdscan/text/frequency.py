@@ -37,9 +37,13 @@ class Frequencies:
         'de'
         """
         counts = Counter(word for text in tokens for word in text)
-        asked = [word for word, _ in counts.most_common(MOST_ASKED)]
+        return cls.by([word for word, _ in counts.most_common(MOST_ASKED)], sum(counts.values()))
+
+    @classmethod
+    def by(cls, usual: Sequence[str], total: int) -> Frequencies:
+        """Of captions with so many words, by up to `MOST_ASKED` that they use most."""
         languages = ["en", *sorted(available_languages("small"))]
-        return cls(max(languages, key=lambda code: _usual(asked, code)), max(sum(counts.values()), 1))
+        return cls(max(languages, key=lambda code: _usual(usual, code)), max(total, 1))
 
     def overuse(self, words: Sequence[str], captions: int) -> float:
         """log10 of how much more often a term's rarest word is used than in the language, at least.

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from wordfreq import top_n_list, word_frequency
 
+from srdscan.findings.corpus import Corpus
 from srdscan.findings.foreign import find_foreign, without
-from srdscan.findings.strangeness import Likeness
+from srdscan.findings.said import Said
 from srdscan.findings.terms import Term, stems
 from srdscan.models.sentence_encoder import SentenceEncoder
+from srdscan.stats.likeness import Likeness
 from srdscan.text.frequency import Frequencies
 
 COUNT = 400
@@ -42,7 +44,9 @@ class World:
 
     def found(self) -> list[Term]:
         vectors = self.encoder.embed(self.captions)
-        return find_foreign(self.captions, vectors, np.arange(COUNT), Likeness(self.images), self.encoder.embed)
+        images = Likeness(self.images)
+        said = Said.of(Corpus.of(self.captions), np.arange(COUNT), images)
+        return find_foreign(said, vectors, images, self.encoder.embed)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +83,8 @@ def test_of_several_captions_an_image_the_image_counts_once(encoder: SentenceEnc
         world.captions[row * 4 // 3] = "Zephyr " + world.captions[row * 4 // 3]
     vectors = encoder.embed(world.captions)
     images = Likeness(world.images[::4])
-    assert find_foreign(world.captions, vectors, image_of, images, encoder.embed, least=13) == []
+    said = Said.of(Corpus.of(world.captions), image_of, images, least=13)
+    assert find_foreign(said, vectors, images, encoder.embed) == []
 
 
 def test_a_term_is_cut_out_of_the_caption_as_it_is_written() -> None:

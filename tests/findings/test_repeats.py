@@ -32,7 +32,7 @@ class World:
         return rows.tolist()
 
     def found(self) -> list[Mislabelled]:
-        return find_mislabelled(self.captions, self.agreement, np.arange(COUNT), self.family_of)
+        return find_mislabelled(np.array(self.captions), self.agreement, np.arange(COUNT), self.family_of)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,15 +11,15 @@ import numpy.typing as npt
 import pytest
 
 from srdscan import scenes
-from srdscan.findings.strangeness import Likeness
 from srdscan.findings.targets import Targets
 from srdscan.findings.taught import Texts, accused, learned_elsewhere, not_learned
-from srdscan.findings.terms import LONGEST_PHRASE, Term, frequent_grams, log_odds
+from srdscan.findings.terms import Term, log_odds
 from srdscan.measure.batch import Role
 from srdscan.measure.scores import Scores, join_columns, write_table
 from srdscan.models.language_model import LanguageModel
 from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.signals.base import Evidence
+from srdscan.stats.likeness import Likeness
 
 COUNT = 600
 
@@ -326,20 +326,6 @@ def test_on_clean_captions_the_signal_abstains(audited: Audited, tmp_path: Path)
 
 def test_captions_without_words_are_no_targets(audited: Audited, tmp_path: Path) -> None:
     assert audited.judge(tmp_path, dict.fromkeys(range(COUNT), "?!")).abstained
-
-
-def test_frequent_grams_are_those_of_a_brute_force_count() -> None:
-    rng = np.random.default_rng(5)
-    texts = [list(rng.choice(list("abcd"), rng.integers(0, 9))) for _ in range(60)]
-    holders: dict[tuple[str, ...], list[int]] = {}
-    for index, text in enumerate(texts):
-        runs = {
-            tuple(text[i:j]) for i in range(len(text)) for j in range(i + 1, min(len(text), i + LONGEST_PHRASE) + 1)
-        }
-        for run in runs:
-            holders.setdefault(run, []).append(index)
-    for least in (1, 3, 10):
-        assert frequent_grams(texts, least) == {run: held for run, held in holders.items() if len(held) >= least}
 
 
 def test_log_odds_are_symmetric_and_right_by_hand() -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from srdscan.findings.strangeness import Likeness
+from srdscan.findings.corpus import Corpus
+from srdscan.findings.said import Said
 from srdscan.findings.undelivered import Lie, find_undelivered, said_by
+from srdscan.stats.likeness import Likeness
 
 COUNT = 600
 SUBJECTS = [f"thing{n}" for n in range(30)]
@@ -32,7 +34,12 @@ class World:
         return self.found()
 
     def found(self) -> list[Lie]:
-        return find_undelivered(self.tokens, self.agreement, np.arange(COUNT), Likeness(self.images))
+        said = Said.of(self.corpus, np.arange(COUNT), Likeness(self.images))
+        return find_undelivered(said, self.agreement)
+
+    @property
+    def corpus(self) -> Corpus:
+        return Corpus.of([" ".join(words) for words in self.tokens])
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -45,7 +52,7 @@ def test_a_repeated_sentence_is_named_as_a_whole_and_its_captions_are_accused(co
     world = World()
     rows = world.random.choice(COUNT, count, replace=False)
     (lie,) = world.planted(["choose freedom and vote for change today"], rows)
-    assert said_by(lie, world.tokens) == "choose freedom and vote for change today"
+    assert said_by(lie, world.corpus) == "choose freedom and vote for change today"
     assert len(np.intersect1d(lie.term.samples, rows)) >= 0.8 * count
     assert set(lie.term.samples) <= set(rows)
     assert lie.agreement < 0.8 < 2 < lie.expected
@@ -57,7 +64,7 @@ def test_one_product_in_six_sentences_is_named_by_its_name() -> None:
     texts = ["enjoy your velora", "the velora makes life easy", "nothing beats a velora", "get velora now",
              "velora for everybody", "we all love velora"]  # fmt: skip
     (lie,) = world.planted(texts, rows)
-    assert said_by(lie, world.tokens) == "velora"
+    assert said_by(lie, world.corpus) == "velora"
     assert set(lie.term.samples) <= set(rows)
 
 
@@ -87,4 +94,4 @@ def test_what_stands_under_several_captions_of_one_image_was_seen_once() -> None
         world.tokens[row] = ["choose", "freedom", "and", "vote", "for", "change"]
     world.agreement[rows] = 0.0
     images = world.images[:: COUNT // 120][:120]
-    assert find_undelivered(world.tokens, world.agreement, image_of, Likeness(images)) == []
+    assert find_undelivered(Said.of(world.corpus, image_of, Likeness(images)), world.agreement) == []

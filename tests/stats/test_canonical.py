@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from srdscan.stats.canonical import Gaussian, Moments, blend, fit, information, paired_information
+from srdscan.stats.canonical import Gaussian, Moments, blend, fit, information
 
 X, T = 5, 4
 
@@ -36,8 +36,6 @@ def test_the_information_is_the_log_ratio_of_gaussian_densities(pairs: tuple[np.
         ]
     )
     assert found - found.mean() == pytest.approx(wanted - wanted.mean(), abs=1e-3)
-    paired = paired_information(model.texts(t[rows]), model.images(x[rows]))
-    assert paired == pytest.approx(found.diagonal(), abs=1e-4)
 
 
 def test_sums_of_parts_are_the_sums_of_the_whole(pairs: tuple[np.ndarray, np.ndarray]) -> None:
