@@ -1,12 +1,16 @@
-"""Speed of an audit as a share of the model calls it cannot avoid, and its peak memory.
+"""Speed of an audit as a share of the model calls it cannot avoid, and of what the machine can compute; peak memory.
 
-    python benchmarks/throughput.py PHOTOS [--captioner captioner-backdoored] [--json]
+    python benchmarks/throughput.py PHOTOS [--captioner captioner-backdoored] [--threads 1] [--cpu] [--json]
     python benchmarks/throughput.py PHOTOS --memory MORE_PHOTOS     peak memory of two data sets of different size
 
 The bare calls, timed in the same process on images already decoded: encode and generate of both captioners (each with
 its own encoder pass, no attention), one sentence-encoder call and one language-model call over all captions. `plain`
 takes Hugging Face's `generate` as it comes instead of srdscan's captioner, whose projection runs once a batch and whose
 image cache stays put in beam search.
+
+The limits: `encoder`, one pass of the image encoder over decoded images and nothing else; and the roofline, the rate of
+products of matrices as large as the decoder's, measured here, over the operations of encoding and describing an image
+(counted by torch). `--cpu` takes CPU seconds for seconds, which other work on the machine disturbs less.
 """
 
 import argparse
@@ -16,11 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
 from PIL import Image
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import VisionEncoderDecoderModel
 
 from srdscan.audit import open_models
@@ -42,9 +50,13 @@ def batches(images: Sequence[Image.Image], size: int) -> Iterator[Sequence[Image
         yield images[start : start + size]
 
 
+clock: Callable[[], float] = time.perf_counter
+"""Seconds."""
+
+
 def bare(models: Models, images: Sequence[Image.Image], captions: list[str], size: int) -> float:
     """Seconds of the unavoidable calls."""
-    started = time.perf_counter()
+    started = clock()
     texts = list(captions)
     for captioner in (models.captioner, models.reference):
         if captioner is not None:
@@ -52,14 +64,14 @@ def bare(models: Models, images: Sequence[Image.Image], captions: list[str], siz
                 texts += captioner.describe(captioner.encode(batch)).captions
     models.sentence_encoder.embed(texts)
     models.language_model.log_probs(texts)
-    return time.perf_counter() - started
+    return clock() - started
 
 
 @torch.inference_mode()
 def plain(models: Models, paths: list[str], images: Sequence[Image.Image], captions: list[str], size: int) -> float:
     """The same with Hugging Face's own `generate` in float32, on a model as `from_pretrained` gives it."""
     loaded = [VisionEncoderDecoderModel.from_pretrained(path).eval() for path in paths]
-    started = time.perf_counter()
+    started = clock()
     texts = list(captions)
     for model, captioner in zip(loaded, (models.captioner, models.reference), strict=False):
         for batch in batches(images, size):
@@ -67,45 +79,97 @@ def plain(models: Models, paths: list[str], images: Sequence[Image.Image], capti
             texts += captioner.tokenizer.batch_decode(ids, skip_special_tokens=True)
     models.sentence_encoder.embed(texts)
     models.language_model.log_probs(texts)
-    return time.perf_counter() - started
+    return clock() - started
 
 
-def audit_seconds(config: AuditConfig, models: Models) -> tuple[float, int]:
-    """Seconds and samples of pass 1, reading and decoding included."""
-    started, count = time.perf_counter(), 0
+def audit_seconds(config: AuditConfig, models: Models) -> float:
+    """Seconds of pass 1, reading and decoding included."""
+    started, left = clock(), config.limit
     source = find_source(config.shards)
     for unit in source.units:
         with source.open(unit) as opened:
-            signals = signals_for(models.captioner is not None)
-            count += score_unit(opened, models, signals, config.reading, config.batch_size).samples
-    return time.perf_counter() - started, count
+            signals = signals_for(models.captioner is not None, models.quick)
+            scored = score_unit(opened, models, signals, config.reading, config.batch_size, left).samples
+        left = None if left is None else left - scored
+        if left == 0:
+            break
+    return clock() - started
+
+
+def encoder_alone(models: Models, images: Sequence[Image.Image], size: int) -> float:
+    """Seconds of the image encoder."""
+    started = clock()
+    for batch in batches(images, size):
+        models.reference.encode(batch)
+    return clock() - started
+
+
+def operations(models: Models, images: Sequence[Image.Image]) -> float:
+    """Floating-point operations of encoding and describing an image, additions and multiplications counted each."""
+    with FlopCounterMode(display=False) as counter:
+        models.reference.describe(models.reference.encode(images))
+    return counter.get_total_flops() / len(images)
+
+
+@torch.inference_mode()
+def product_rate(rows: int = 192, repeats: int = 50) -> float:
+    """Operations a second of products of (rows, 256) and (256, 1024) matrices."""
+    left, right, bias = torch.randn(rows, 256), torch.randn(256, 1024), torch.randn(1024)
+    torch.addmm(bias, left, right)
+    seconds = []
+    for _ in range(repeats):
+        started = clock()
+        torch.addmm(bias, left, right)
+        seconds.append(clock() - started)
+    return 2 * rows * 256 * 1024 / sorted(seconds)[repeats // 2]
 
 
 def speed(args: argparse.Namespace) -> dict[str, object]:
     config = AuditConfig(
-        shards=(args.photos,), captioner=args.captioner, batch_size=args.batch_size, caption_fields=ONE_CAPTION
+        shards=(args.photos,),
+        captioner=args.captioner,
+        batch_size=args.batch_size,
+        limit=args.limit,
+        caption_fields=ONE_CAPTION,
     )
     models = open_models(config)
-    samples = [s for path in expand_shards(config.shards) for s in read_shard(path) if isinstance(s, Sample)]
+    of_mode = {
+        "model": models,
+        "pair": replace(models, captioner=None),
+        "quick": replace(models, captioner=None, quick=True),
+    }
+    read = (s for path in expand_shards(config.shards) for s in read_shard(path) if isinstance(s, Sample))
+    samples = list(islice(read, args.limit))
     images = [decode_image(sample.images[0].data) for sample in samples]
     captions = [sample.captions[0].text for sample in samples]
-    bare(models, images[: args.batch_size], captions[: args.batch_size], args.batch_size)  # warm-up
-    figures: dict[str, list[float]] = {"audit": [], "bare": [], "plain": []}
     paths = [str(models_folder() / name) if name in EMBEDDED else name for name in (args.captioner, config.reference)]
-    for _ in range(args.repeats):
-        seconds, count = audit_seconds(config, models)
-        figures["audit"].append(count / seconds)
-        figures["bare"].append(count / bare(models, images, captions, args.batch_size))
-        if args.plain:
-            figures["plain"].append(count / plain(models, paths, images, captions, args.batch_size))
-    best = {name: max(values) for name, values in figures.items() if values}
+    size, count = args.batch_size, len(images)
+    runs: dict[str, Callable[[], float]] = {
+        "encoder": lambda: encoder_alone(models, images, size),
+        "bare": lambda: bare(models, images, captions, size),
+        **{mode: partial(audit_seconds, config, given) for mode, given in of_mode.items()},
+    }
+    if args.plain:
+        runs["plain"] = lambda: plain(models, paths, images, captions, size)
+    bare(models, images[:size], captions[:size], size)  # warm-up
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(args.repeats):  # one after another, so that a busy minute slows them all
+        for name, run in runs.items():
+            rates[name].append(count / run())
+    best = {name: max(found) for name, found in rates.items()}
+    roofline = product_rate() / operations(models, images[: min(size, 16)])
+    ratios = {
+        "model_to_bare": best["model"] / best["bare"],
+        "quick_to_encoder": best["quick"] / best["encoder"],
+        "pair_to_encoder": best["pair"] / best["encoder"],
+        "pair_to_roofline": best["pair"] / roofline,
+        **({"model_to_plain": best["model"] / best["plain"]} if args.plain else {}),
+    }
     return {
-        "images": len(images),
-        "audit_images_per_s": round(best["audit"], 2),
-        "bare_images_per_s": round(best["bare"], 2),
-        "ratio": round(best["audit"] / best["bare"], 3),
-        "plain_images_per_s": round(best["plain"], 2) if "plain" in best else None,
-        "ratio_to_plain": round(best["audit"] / best["plain"], 3) if "plain" in best else None,
+        "images": count,
+        **{f"{name}_images_per_s": round(rate, 2) for name, rate in best.items()},
+        "roofline_images_per_s": round(roofline, 2),
+        **{name: round(ratio, 3) for name, ratio in ratios.items()},
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -137,10 +201,18 @@ def main() -> None:
     parser.add_argument("--captioner", default="captioner-backdoored")
     parser.add_argument("--batch-size", type=int, default=AuditConfig.batch_size)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--limit", type=int, help="photographs at most")
+    parser.add_argument("--threads", type=int, help="of torch")
+    parser.add_argument("--cpu", action="store_true", help="count CPU seconds")
     parser.add_argument("--plain", action="store_true", help="also time Hugging Face's generate as it comes")
     parser.add_argument("--memory", metavar="MORE_PHOTOS", help="compare peak memory with that of a larger data set")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    if args.cpu:
+        global clock
+        clock = time.process_time
     if args.memory:
         (small, short), (large, long) = (peak_memory(path, args.captioner) for path in (args.photos, args.memory))
         figures: dict[str, object] = {

@@ -136,7 +136,9 @@ def audit(
         "`--rank $JOB_COMPLETION_INDEX`."
     ),
     world_size: int | None = option("How many jobs share the data set."),
-    merge: list[str] | None = several("--out folder of such a job: decide over what all of them scored.", "RUN"),
+    merge: list[str] | None = several(
+        "--out folder of such a job, or a folder of these: decide over what all of them scored.", "RUN"
+    ),
     rehash: bool | None = flag(
         "--rehash",
         "When a run continues, hash finished shards again, and do not go by the size and times of their files.",
@@ -165,8 +167,8 @@ def audit(
     The --out folder gets report.html, report.json, samples.parquet and summary.md. A killed audit continues when it is
     started again with the same --out.
 
-    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out job-0`, the same with 1, 2 and 3, then
-    `srdscan audit shards/ --merge job-0 --merge job-1 --merge job-2 --merge job-3`: docs/at-scale.md.
+    Several jobs: `srdscan audit shards/ --rank 0 --world-size 4 --out jobs/0`, the same with 1, 2 and 3, then
+    `srdscan audit shards/ --merge jobs/`: docs/at-scale.md.
 
     In CI: `srdscan audit shards/ --report sarif --baseline .srdscan-baseline.yaml` fails on what nobody has looked at
     yet. `srdscan rules SRD101` says what a finding means and what to do about it; `srdscan baseline RUN` accepts what
@@ -192,14 +194,14 @@ def audit(
         write = partial(typer.echo, nl=False)
         if as_json and isinstance(done, Outcome):
             write((chosen.out / "report.json").read_text(encoding="utf-8"))
-            raise typer.Exit(done.report.exit_code)
-        with fenced(write):
-            if isinstance(done, Part):
-                print_part(done)
-            else:
-                print_outcome(done, quiet)
-        if isinstance(done, Outcome) and "github" in chosen.reports:
-            publish(done.report, chosen.out / "summary.md", os.environ, write)
+        else:
+            with fenced(write):
+                if isinstance(done, Part):
+                    print_part(done)
+                else:
+                    print_outcome(done, quiet)
+            if isinstance(done, Outcome) and "github" in chosen.reports:
+                publish(done.report, chosen.out / "summary.md", os.environ, write)
         for option_name, url in uploads.items():
-            typer.echo(f"Uploading --{option_name}: {url}")
+            typer.echo(f"Uploading --{option_name}: {url}", err=as_json)
     raise typer.Exit(0 if isinstance(done, Part) else done.report.exit_code)

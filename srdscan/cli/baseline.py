@@ -1,5 +1,7 @@
 """`srdscan baseline`."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +27,7 @@ def baseline(
         typer.Option(help="Only findings of these rules, by code or prefix.", metavar="CODE", show_default=False),
     ] = None,
     by: Annotated[str, typer.Option(help="Who accepts them.", show_default=False)] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
     check: Annotated[
         bool, typer.Option("--check", help="Accept nothing; say whether the file, RUN here, holds still.")
     ] = False,
@@ -47,7 +50,7 @@ def baseline(
         from srdscan.errors import ConfigError
 
         if check:
-            over = _check(run or out)
+            over = _check(run or out, as_json)
             raise typer.Exit(1 if over else 0)
         if run is None or reason is None or expires is None:
             raise ConfigError("RUN, --reason and --expires: must be given, as in `srdscan baseline --help`")
@@ -55,19 +58,26 @@ def baseline(
         from srdscan.decide.baseline import as_day
 
         done = accept(run, reason, as_day(expires, "--expires"), out, tuple(select or ()), by)
+        if as_json:
+            typer.echo(json.dumps({"file": str(out), **asdict(done)}, indent=2))
+            return
         typer.echo(
             f"{out}: {done.added:,} accepted, {done.renewed:,} renewed, {done.kept:,} kept as they were"
             + (f"; {done.unseen:,} of these this audit did not find" if done.unseen else "")
         )
 
 
-def _check(file: Path) -> int:
+def _check(file: Path, as_json: bool) -> int:
     """Entries whose last day is over, after they have been named."""
     from srdscan.decide.baseline import read_baseline
     from srdscan.text.hidden import visible
 
     found = read_baseline(file)
     over = [entry for entry in found.accepted if found.state(entry) == "expired"]
+    if as_json:
+        named = [{"code": entry.code, "about": entry.about, "expires": str(entry.expires)} for entry in over]
+        typer.echo(json.dumps({"file": str(file), "accepted": len(found.accepted), "expired": named}, indent=2))
+        return len(over)
     for entry in over:
         typer.echo(visible(f"{entry.code} {entry.about}: accepted until {entry.expires}, which is over"))
     typer.echo(f"{file}: {len(found.accepted):,} accepted, {len(over):,} expired")

@@ -100,7 +100,8 @@ def uploaded(params: dict[str, Any], names: Sequence[str]) -> Iterator[dict[str,
         for name in names:
             target = params.get(name)
             if isinstance(target, str) and is_remote(target):
-                run = hashlib.sha256(repr(sorted(params.items(), key=str)).encode()).hexdigest()
+                work = sorted((item for item in params.items() if item[0] not in MANNERS), key=str)
+                run = hashlib.sha256(repr(work).encode()).hexdigest()
                 params[name] = str(stack.enter_context(output_folder(target, run)))
                 found[name] = redacted(target)
         yield found

@@ -73,7 +73,7 @@ def print_part(part: "Part") -> None:
     )
     console.print(
         "Nothing is decided yet. When all jobs are done, run srdscan audit with the same data and options, --merge and "
-        "the --out folder of each job, and another --out."
+        "the --out folder of each job (or the folder that holds them all), and another --out."
     )
 
 

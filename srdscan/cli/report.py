@@ -20,6 +20,7 @@ def report(
             show_default=False,
         ),
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json and nothing else.")] = False,
     out: Annotated[
         Path | None, typer.Option(help="Folder for them, made if it is not there. [default: RUN]", show_default=False)
     ] = None,
@@ -35,9 +36,13 @@ def report(
         from srdscan.config.audit import chosen_reports
         from srdscan.report.draw import draw
         from srdscan.report.load import read_report
+        from srdscan.report.schema import to_json
 
         found = read_report(run)
         forms = tuple(form) if form else tuple(map(str, found.config.get("report") or ()))  # type: ignore[call-overload]
         page = draw(run, found, chosen_reports(forms), out)
+        if as_json:
+            typer.echo(to_json(found), nl=False)
+            return
         typer.echo(f"{found.verdict.upper()}  {found.headline}")
         typer.echo(f"Report: {page}")

@@ -89,7 +89,7 @@ class AuditConfig:
         ray_address: of a running Ray cluster; None takes RAY_ADDRESS, or starts Ray on this machine.
         rank: which of `world_size` jobs this is, from 0: only its units are scored, and nothing is decided.
         world_size: jobs that share the data set.
-        merge: folders that such jobs left; their scores are decided over, nothing is scored.
+        merge: folders that such jobs left, or a folder of these; their scores are decided over, nothing is scored.
         rehash: hash units that an earlier run completed even where their files' times say that nobody touched them.
     """
 

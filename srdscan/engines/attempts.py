@@ -7,11 +7,10 @@ from collections import Counter
 
 from srdscan.models.fetch import ModelError
 
-CRASHES = 3
-"""Of its own accord a process dies again at the same image: a third try is for what was not the image's fault."""
-KILLS = 10
-"""Somebody else ended the process, or memory ran out: mostly the unit had no part in it."""
-IN_A_ROW = 20
+CRASHES, KILLS = 3, 40
+"""Deaths at a unit. Of its own accord a process dies again at the same image: a third try is for what was not the
+image's fault. Where somebody else ended it, mostly the unit had no part in it."""
+CRASHES_IN_A_ROW, KILLS_IN_A_ROW = 20, 100
 """Deaths with no unit finished in between, after which nothing good is to be hoped for."""
 
 FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGINT) if hasattr(signal, "SIGKILL") else ()
@@ -23,11 +22,11 @@ class Attempts:
     def __init__(self) -> None:
         self._of: Counter[int] = Counter()
         self._shares: Counter[int] = Counter()
-        self._in_a_row = 0
+        self._in_a_row = self._deaths = 0
 
     def finished(self) -> None:
         """A unit was finished."""
-        self._in_a_row = 0
+        self._in_a_row = self._deaths = 0
 
     def died(self, number: int | None, how: str, crashed: bool) -> str | None:
         """A worker died.
@@ -43,10 +42,11 @@ class Attempts:
         Raises:
             ModelError: too many died in a row.
         """
-        self._in_a_row += 1
-        if self._in_a_row >= IN_A_ROW:
+        self._deaths += 1
+        self._in_a_row += KILLS_IN_A_ROW if crashed else CRASHES_IN_A_ROW
+        if self._in_a_row >= CRASHES_IN_A_ROW * KILLS_IN_A_ROW:
             raise ModelError(
-                f"{IN_A_ROW} workers died one after the other with no shard finished, the last one {how}. "
+                f"{self._deaths} workers died one after the other with no shard finished, the last one {how}. "
                 "If memory ran out, take fewer --workers or a smaller --batch-size, and run the same command again: "
                 "it continues"
             )

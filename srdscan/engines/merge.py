@@ -31,7 +31,7 @@ def merge(
     than this one. Units on the local disk whose files were touched since they were scored are hashed again.
 
     Args:
-        runs: the jobs' folders.
+        runs: the jobs' folders, or folders that hold these.
         out: the run's.
         source: the data set.
         wanted: the identity that the scores must have.
@@ -44,7 +44,7 @@ def merge(
             has changed since.
     """
     check_whole(out)
-    jobs = [RunState(run, _identity(run, wanted)) for run in runs]
+    jobs = [RunState(run, _identity(run, wanted)) for folder in runs for run in _of_jobs(folder)]
     devices = {job.identity["device"] for job in jobs}
     if len(devices) > 1:
         raise ConfigError(f"--merge: jobs computed on different devices ({', '.join(sorted(devices))}), which round "
@@ -71,6 +71,13 @@ def merge(
             f"--merge: {'; '.join(what)}. Run the jobs of these again, with the same command: they continue"
         )
     return state, records
+
+
+def _of_jobs(folder: Path) -> list[Path]:
+    """A job's folder, or the jobs' folders in a folder."""
+    if (folder / "state").exists() or not folder.is_dir():
+        return [folder]
+    return sorted(path for path in folder.iterdir() if (path / "state" / "run.json").exists()) or [folder]
 
 
 def _identity(run: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:

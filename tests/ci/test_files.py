@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -48,6 +49,8 @@ def test_a_baseline_is_checked_without_a_run(tmp_path: Path, day: str, code: int
     file.write_text(ENTRY.replace("DAY", day))
     done = CliRunner().invoke(app, ["baseline", "--check", str(file)])
     assert (done.exit_code, said in done.output) == (code, True), done.output
+    done = CliRunner().invoke(app, ["baseline", "--check", str(file), "--json"])
+    assert (done.exit_code, json.loads(done.output)["accepted"]) == (code, 1)
 
 
 def test_a_baseline_without_a_reason_is_refused_by_the_check(tmp_path: Path) -> None:

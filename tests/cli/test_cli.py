@@ -120,6 +120,10 @@ def test_stages_are_lines_if_asked_for_and_nothing_if_not(capsys: pytest.Capture
         assert capsys.readouterr().err == said
 
 
+def test_how_a_command_speaks_is_no_part_of_its_settings() -> None:
+    assert configured("audit", "a", "-q", "--json") == configured("audit", "a", "-v") == AuditConfig(shards=("a",))
+
+
 def test_a_bug_is_no_failed_gate(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(typer.Exit) as left, errors():
         raise ZeroDivisionError("of all things")

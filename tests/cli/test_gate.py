@@ -61,7 +61,7 @@ def states(report: Report) -> list[tuple[str, str, bool]]:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditConfig, Outcome, Path]:
     folder = tmp_path_factory.mktemp("gate")
-    config = AuditConfig(shards=(str(EXAMPLES / "shards"),), out=folder / "run", report=("all",))
+    config = AuditConfig(shards=(str(EXAMPLES / "shards"),), out=folder / "run", report=("all",), limits="off")
     outcome = audit(config)
     baseline = folder / "baseline.yaml"
     done = CliRunner().invoke(app, ["baseline", str(config.out), "--out", str(baseline), *ACCEPT])
@@ -72,7 +72,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[AuditConfig, Outcom
 
 def again(first: tuple[AuditConfig, Outcome, Path], **changes: Any) -> Report:
     """The same audit with other options of the gate: its scores are there."""
-    return audit(AuditConfig(shards=first[0].shards, out=first[0].out, **changes)).report
+    return audit(AuditConfig(shards=first[0].shards, out=first[0].out, limits="off", **changes)).report
 
 
 def test_the_first_audit_fails_and_says_so_in_every_form(
@@ -99,6 +99,8 @@ def test_the_report_is_drawn_again_without_data_set_or_models(
     assert done.exit_code == 0 and "FAIL  26 of 256" in done.output, done.output
     for name in drawn:
         assert (tmp_path / "copy" / name).read_bytes() == (kept / name).read_bytes(), name
+    said = CliRunner().invoke(app, ["report", str(kept), "--json", "--out", str(tmp_path / "json")])
+    assert said.output.encode() == (kept / "report.json").read_bytes()
     out = tmp_path / "elsewhere"
     assert CliRunner().invoke(app, ["report", str(kept), "--report", "sarif", "--out", str(out)]).exit_code == 0
     assert {path.name for path in out.iterdir()} == {"report.html", "summary.md", "results.sarif"}
@@ -154,7 +156,7 @@ def test_the_same_samples_elsewhere_are_known_and_a_new_poisoned_shard_fails_alo
     poisoned = CliRunner().invoke(app, [*command, "--trigger", "none", "--target", "insert", "--text", "umbrella"])
     assert poisoned.exit_code == 0, poisoned.output
     (tmp_path / "new" / "clean-000000.tar").rename(data / "delivered-today.tar")
-    report = audit(AuditConfig(shards=(str(data),), out=tmp_path / "run", baseline=first[2])).report
+    report = audit(AuditConfig(shards=(str(data),), out=tmp_path / "run", baseline=first[2], limits="off")).report
     known = [result for result in report.results if result.state == "known"]
     assert {result.term for result in known} >= {"banana"}
     assert {result.fingerprint for result in known} <= {result.fingerprint for result in first[1].report.results}
@@ -162,7 +164,7 @@ def test_the_same_samples_elsewhere_are_known_and_a_new_poisoned_shard_fails_alo
     assert report.verdict == "fail" and [(result.rule, result.term) for result in new] == [("SRD101", "umbrella")]
     assert {location.shard for location in new[0].locations} == {"delivered-today.tar"}
     assert report.gate.counted == new[0].samples < report.counts.flagged
-    found = compare(first[0].out, tmp_path / "run")
+    found = compare(first[0].out.parent / "kept", tmp_path / "run")
     assert (found.same, found.counts["gone"], found.counts["image"]) == (256, 0, 0)
     assert found.counts["added"] == report.counts.audited - 256
     assert [entry.about for entry in found.found if entry.code == "SRD101"] == ["umbrella"]

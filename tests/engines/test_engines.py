@@ -21,7 +21,7 @@ from runs import assert_same_outputs
 from srdscan import scenes
 from srdscan.audit import audit, score_part
 from srdscan.config import AuditConfig, ConfigError
-from srdscan.engines.attempts import IN_A_ROW, Attempts, crashed, how
+from srdscan.engines.attempts import CRASHES_IN_A_ROW, KILLS, KILLS_IN_A_ROW, Attempts, crashed, how
 from srdscan.engines.task import describe, prepare
 from srdscan.models.fetch import ModelError
 
@@ -110,12 +110,12 @@ def test_a_killed_actor_of_ray_loses_nothing(config: AuditConfig, tmp_path: Path
 
 
 def test_jobs_that_share_a_data_set_end_as_one_process_does(config: AuditConfig, tmp_path: Path) -> None:
-    jobs = [replace(config, out=tmp_path / f"job-{rank}", rank=rank, world_size=3) for rank in range(3)]
+    jobs = [replace(config, out=tmp_path / "jobs" / str(rank), rank=rank, world_size=3) for rank in range(3)]
     parts = [score_part(job) for job in jobs]
     assert [part.units for part in parts] == [3, 3, 2]
     assert not (jobs[0].out / "report.json").exists()
     out = tmp_path / "out"
-    audit(replace(config, out=out, merge=tuple(str(job.out) for job in jobs)))
+    audit(replace(config, out=out, merge=(str(tmp_path / "jobs"),)))
     assert_same_outputs(config.out, out)
     with pytest.raises(ConfigError, match=r"holds the scores of job --rank 0 --world-size 3"):
         audit(replace(config, out=jobs[0].out))
@@ -173,17 +173,18 @@ def test_a_unit_at_which_processes_crash_is_given_up() -> None:
     said = [attempts.died(7, how(-signal.SIGSEGV), crashed(-signal.SIGSEGV)) for _ in range(3)]
     assert said[:2] == [None, None]
     assert said[2] == "3 processes that scored it died, the last one killed by SIGSEGV"
-    said = [attempts.died(8, how(-signal.SIGKILL), crashed(-signal.SIGKILL)) for _ in range(10)]
-    assert said[:9] == [None] * 9, "who kills processes from outside means no unit in particular"
-    assert said[9] is not None
+    said = [attempts.died(8, how(-signal.SIGKILL), crashed(-signal.SIGKILL)) for _ in range(KILLS)]
+    assert said[:-1] == [None] * (KILLS - 1), "who kills processes from outside means no unit in particular"
+    assert said[-1] is not None
 
 
-def test_workers_that_all_die_end_the_run() -> None:
+@pytest.mark.parametrize(("crashed", "many"), [(True, CRASHES_IN_A_ROW), (False, KILLS_IN_A_ROW)])
+def test_workers_that_all_die_end_the_run(crashed: bool, many: int) -> None:
     attempts = Attempts()
-    for _ in range(IN_A_ROW - 1):
-        attempts.died(None, "killed", crashed=False)
+    for _ in range(many - 1):
+        attempts.died(None, "at once", crashed)
     attempts.finished()
-    for _ in range(IN_A_ROW - 1):
-        attempts.died(None, "killed", crashed=False)
-    with pytest.raises(ModelError, match="fewer --workers"):
-        attempts.died(None, "killed", crashed=False)
+    for _ in range(many - 1):
+        attempts.died(None, "at once", crashed)
+    with pytest.raises(ModelError, match=f"{many} workers died one after the other.*at once.*fewer --workers"):
+        attempts.died(None, "at once", crashed)

@@ -20,7 +20,7 @@ from srdscan.lab.mixing import continue_from, mix
 from srdscan.lab.photos import ONE_CAPTION
 from srdscan.lab.run import run
 from srdscan.lab.tables import Table
-from srdscan.lab.victims import Attack
+from srdscan.lab.victims import Attack, shipped_captioner
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
 
@@ -34,28 +34,26 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def detection(folder: Path) -> Path:
-    """An experiment with a victim of its own, run; where the work of its only attack lies. The tables are in `out`."""
-    scenes.write_shards(folder / "train", 180, 60, 72)
-    attack = Planned(Attack("corner", text="discount", rate=0.3), epochs=20)
-    experiment = Experiment("small", "detection", (attack,), ((0.1, 1),), victim_shards=2)
-    places = Places(str(folder / "train"), str(folder / "clean"), folder / "work")
+    """An experiment on the embedded victim, run; where the work of its only attack lies. The tables are in `out`."""
+    experiment = Experiment("small", "detection", (Planned(Attack("canary")),), ((0.1, 1),))
+    places = Places(str(folder / "clean"), str(folder / "clean"), folder / "work")
     written = run(experiment, places, folder / "out", 1, lambda text: None)
     assert {path.suffix for path in written} == {".md", ".csv", ".json", ".png"}
     kept = {path: path.stat().st_mtime_ns for path in places.work.rglob("*") if path.is_file()}
     run(experiment, places, folder / "again", 1, lambda text: None)
     assert {path: path.stat().st_mtime_ns for path in places.work.rglob("*") if path.is_file()} == kept
-    (work,) = places.work.glob("detection-corner-*")
+    (work,) = places.work.glob("detection-canary-*")
     return work
 
 
 def test_an_experiment_runs_once_and_its_tables_hold_every_detector(folder: Path, detection: Path) -> None:
     table = json.loads((folder / "out" / "small-detection.json").read_text())
-    assert [row["attack"] for row in table] == ["corner"]
+    assert [row["attack"] for row in table] == ["canary"]
     assert float(table[0]["ASR"]) >= 0.9  # else the rest would prove nothing
     assert float(table[0]["F1"]) > 0.8
     provenance = json.loads((folder / "out" / "small-provenance.json").read_text())
-    assert provenance["results"]["corner"]["identity"]["kind"] == "detection"
-    assert {"commit", "torch"} <= {*provenance["results"]["corner"]["made with"]} & {*provenance["tables made with"]}
+    assert provenance["results"]["canary"]["identity"]["kind"] == "detection"
+    assert {"commit", "torch"} <= {*provenance["results"]["canary"]["made with"]} & {*provenance["tables made with"]}
     results = json.loads((detection / "result.json").read_text())
     assert {row["poisoned"] for row in results["rows"]} == {8}
     assert all(0 <= row["f1 low"] <= row["f1"] + 1e-9 <= row["f1 high"] + 2e-9 for row in results["rows"])
@@ -79,10 +77,9 @@ def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain
             source = originals["poisoned" if (shard, key) in truth.poisoned else "clean", shard, key]
             assert (sample.images[0].data, sample.captions[0].text) == (source.images[0].data, source.captions[0].text)
 
-    (victim,) = (path.parent for path in (folder / "work" / "victims").glob("corner-*/config.json"))
     config = AuditConfig(
         (str(folder / "mixed"),),
-        captioner=str(victim),
+        captioner=str(shipped_captioner()),
         out=folder / "plain",
         pictures=0,
         caption_fields=ONE_CAPTION,
@@ -90,7 +87,8 @@ def test_the_audit_of_a_mixture_continues_from_its_copies_and_finds_what_a_plain
     plain = audit(config)
     config = replace(config, out=folder / "continued")
     continue_from(detection / "audit-clean", detection / "audit-poisoned", truth, config)
-    before = {path: path.stat().st_mtime_ns for path in (folder / "continued" / "state" / "scores").iterdir()}
+    scores = (folder / "continued" / "state" / "scores").glob("*.parquet")
+    before = {path: path.stat().st_mtime_ns for path in scores}
     continued = audit(config)
     assert {path: path.stat().st_mtime_ns for path in before} == before  # nothing was scored again
     assert continued.verdicts.flagged.tolist() == plain.verdicts.flagged.tolist()
