@@ -55,7 +55,9 @@ MOST_SHARE = 0.2
 USUAL, STRANGEST = 300, 50
 """Terms whose captions are read without them: drawn at random, to know what is usual, and the strangest..."""
 FEW_CUT, MOST_CUT = 8, 30
-"""...and how many captions of each."""
+"""...and how many captions of each: few, and more of those strange terms that still seem to go with nothing."""
+MOST_LOOKED = 100
+"""Pictures of a term that are looked at."""
 
 _BROKEN = " \t\r\n,;:-–—"
 """What a cut leaves on its sides."""
@@ -76,7 +78,8 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
         seed: of what is drawn at random.
     """
     corpus = said.corpus
-    loose = _loose(said, MOST_SHARE * images.count)
+    order = np.random.default_rng(seed).permutation(len(corpus))  # of captions: a term more changes no other's
+    loose = _loose(said, MOST_SHARE * images.count, images, order)
     if len(loose) < ENOUGH_TERMS:
         return []
     terms = [said.words(place) for place in loose]
@@ -87,17 +90,19 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
         [frequencies.overuse(term, len(said.rows(place))) for term, place in zip(terms, loose, strict=True)]
     )
     meaning = np.sqrt(texts.squared(parts))
-    order = np.random.default_rng(seed).permutation(len(corpus))  # of captions: a term more changes no other's
     drawn = np.sort(np.argsort([_draw(term, seed) for term in terms], kind="stable")[:USUAL])
     first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
     rest = np.full(len(loose), np.nan)
-    cuts = np.where(np.isin(asked, first), MOST_CUT, FEW_CUT)
-    some = [
-        _Cut(terms[place], _few(parts[place], most, order), said.rows(loose[place]))
-        for place, most in zip(asked.tolist(), cuts.tolist(), strict=True)
-    ]
-    rest[asked] = _without(some, corpus, texts, embed)
+
+    def read_without(places: npt.NDArray[np.int64], most: int) -> Doubles:
+        chosen = [(place, _few(parts[place], most, order)) for place in places.tolist()]
+        some = [_Cut(terms[place], part, said.rows(loose[place])) for place, part in chosen]
+        return _without(some, corpus, texts, embed)
+
+    rest[asked] = read_without(asked, FEW_CUT)
+    closer = first[rest[first] < GOES_WITH + 1.0]  # beyond a spread of chance from the bar, more captions tell the same
+    rest[closer] = read_without(closer, MOST_CUT)
     alone = np.flatnonzero(rest < GOES_WITH)
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
@@ -113,7 +118,7 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
         _Cut(terms[place], _few(part, MOST_CUT, order), rows, (word,))
         for place, part, rows, word in zip(places, wider, held, words, strict=True)
     ]
-    shown = images.of_groups([said.picture_of[part] for part in wider])
+    shown = images.of_groups([said.picture_of[np.sort(_few(part, MOST_LOOKED, order))] for part in wider])
     found = [
         Term(
             words=terms[place],
@@ -130,14 +135,23 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
     return without_overlaps(found)
 
 
-def _loose(said: Said, most: float) -> list[int]:
-    """Terms whose pictures have nothing in common, up to `most` pictures; of those of the same pictures the longest."""
+def _loose(said: Said, most: float, images: Likeness, order: npt.NDArray[np.int64]) -> list[int]:
+    """Terms whose pictures have nothing in common, up to `most` pictures; of those of the same pictures the longest.
+
+    Up to `MOST_LOOKED` pictures are looked at: of thousands the least thing that they have in common would count.
+
+    Args:
+        images: likeness of groups of pictures.
+        order: of captions, drawn at random.
+    """
+    alike = said.alike.copy()
+    many = np.flatnonzero(said.sizes > MOST_LOOKED).tolist()
+    some = [np.sort(_few(said.one_a_picture(said.rows(place)), MOST_LOOKED, order)) for place in many]
+    alike[many] = images.of_groups([said.picture_of[rows] for rows in some])
     words = [said.words(place) for place in range(len(said.numbers))]
     one_each = (said.one_a_picture(said.rows(place)) for place in range(len(words)))
     return [
-        place
-        for place in longest_of_each(words, one_each)
-        if said.sizes[place] <= most and said.alike[place] < GOES_WITH
+        place for place in longest_of_each(words, one_each) if said.sizes[place] <= most and alike[place] < GOES_WITH
     ]
 
 
