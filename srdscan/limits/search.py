@@ -36,8 +36,9 @@ FEWEST = 100
 REPETITIONS = 3
 MOST_AT_ONCE = 0.1
 """Share of the samples that are poisoned at a time: beyond it, poison would be what is usual."""
-LEAST_MEASURED, SHARE_MEASURED = 300, 0.04
-"""Samples that are planted and measured in all: so many, and of a large data set so large a share."""
+MEASURED, OF_FEW, OF_MANY = 300, 0.5, 0.04
+"""Samples that are planted and measured in all: so many, but of a small data set no more than half, and of a large one so
+large a share: what is spent on limits goes by what the audit costs."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class Planted:
 
 def measured_at_most(samples: int) -> int:
     """How many samples of a data set are planted and measured in all."""
-    return max(LEAST_MEASURED, int(SHARE_MEASURED * samples))
+    return max(min(MEASURED, int(OF_FEW * samples)), int(OF_MANY * samples))
 
 
 def find_limits(
