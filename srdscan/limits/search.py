@@ -37,8 +37,8 @@ REPETITIONS = 3
 MOST_AT_ONCE = 0.1
 """Share of the samples that are poisoned at a time: beyond it, poison would be what is usual."""
 MEASURED, OF_FEW, OF_MANY = 300, 0.5, 0.04
-"""Samples that are planted and measured in all: so many, but of a small data set no more than half, and of a large one so
-large a share: what is spent on limits goes by what the audit costs."""
+"""Samples that are planted and measured in all: so many, but of a small data set no more than half, and of a large one
+so large a share: what is spent on limits goes by what the audit costs."""
 
 
 @dataclass(frozen=True)
