@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
+import numpy as np
+
 from srdscan.measure.batch import Batch, Role
 from srdscan.measure.scores import Column, Scores
 from srdscan.signals.base import Evidence, register_signal
@@ -28,7 +30,7 @@ class Drift:
         """`signal.drift.<role>`."""
         images, reference = batch.images(self.role), batch.embeddings["reference"]
         cosine = (batch.embeddings[self.role] * reference[images]).sum(axis=1)
-        return {f"signal.{self.name}": 1.0 - cosine}
+        return {f"signal.{self.name}": np.round(1.0 - cosine, 6)}  # equal texts are as far apart whatever their batch
 
     def judge(self, scores: Scores, calibration: Scores | None) -> Evidence:
         """Against trusted data or the bulk."""
