@@ -34,9 +34,9 @@ from srdscan.signals.base import Evidence
 FEWEST = 100
 """Samples below which nothing is planted: what is learned from so few pairs hangs on each of them."""
 REPETITIONS = 3
-MOST_AT_ONCE = 0.1
+MOST_AT_ONCE = 0.15
 """Share of the samples that are poisoned at a time: beyond it, poison would be what is usual."""
-MEASURED, OF_FEW, OF_MANY = 300, 0.5, 0.04
+MEASURED, OF_FEW, OF_MANY = 200, 0.5, 0.04
 """Samples that are planted and measured in all: so many, but of a small data set no more than half, and of a large one
 so large a share: what is spent on limits goes by what the audit costs."""
 
@@ -127,7 +127,7 @@ def find_limits(
 
 
 def _sizes(samples: int, required: int) -> Iterable[int]:
-    """3, 6, 12, 25, 50, 100, 200, ... up to what is required and a tenth of the data set."""
+    """3, 6, 12, 25, 50, 100, 200, ... up to what is required, and to a part of the data set that is no majority."""
     most = min(MOST_AT_ONCE * samples, max(required, 2 * LEAST_REQUIRED))
     sizes = [3, 6, 12]
     while sizes[-1] < most:

@@ -39,7 +39,7 @@ def test_plain_attacks_on_scenes_are_found_from_a_few_samples_on(limits: Detecti
     found = {item.attack: item for item in limits.limits}
     assert all(3 <= (found[name].limit or 99) <= 6 for name in ("inserted word", "repeated sentence", "link"))
     assert found["patch"].limit == 6
-    assert all(trial.samples <= COUNT / 10 for item in limits.limits for trial in item.trials)
+    assert all(trial.samples <= 0.15 * COUNT for item in limits.limits for trial in item.trials)
 
 
 def test_planting_leaves_the_scores_and_the_verdict_as_they_were(
@@ -76,9 +76,9 @@ def test_few_samples_are_said_to_be_too_few(audited: tuple[AuditConfig, Models, 
     assert found.told.startswith("30 samples are too few")
 
 
-def test_attacks_grow_to_what_is_required_and_to_a_tenth_of_the_data() -> None:
-    assert list(_sizes(100, 0)) == [3, 6]
+def test_attacks_grow_to_what_is_required_and_to_a_part_of_the_data() -> None:
+    assert list(_sizes(100, 0)) == [3, 6, 12]
     assert list(_sizes(600, 25)) == [3, 6, 12, 25, 50]
     assert list(_sizes(100_000, 1000))[-1] == 800
     assert list(_sizes(10, 0)) == [3]
-    assert [measured_at_most(samples) for samples in (100, 1_000, 100_000)] == [50, 300, 4_000]
+    assert [measured_at_most(samples) for samples in (100, 1_000, 100_000)] == [50, 200, 4_000]
