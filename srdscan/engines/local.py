@@ -21,7 +21,7 @@ from srdscan.engines.base import Watch
 from srdscan.engines.task import ScoringTask
 from srdscan.engines.worker import Advanced, Done, Failed, Ready, work
 from srdscan.measure.state import RunState, UnitRecord
-from srdscan.measure.units import damaged
+from srdscan.measure.units import given_up
 from srdscan.sources.base import Source
 
 PATIENCE = 10.0
@@ -165,7 +165,7 @@ class Local:
         if problem is None:
             waiting.appendleft(number)
             return
-        record = damaged(unit, f"shard {unit.name}: {problem}. Run the same command again, or leave the shard out.")
+        record = given_up(unit, problem)
         self.state.complete(number, record, None)
         yield number, record
 

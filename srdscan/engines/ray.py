@@ -20,7 +20,7 @@ from srdscan.engines.base import Watch
 from srdscan.engines.task import ScoringTask, prepare
 from srdscan.errors import ConfigError
 from srdscan.measure.state import RunState, UnitRecord
-from srdscan.measure.units import Scorer, damaged
+from srdscan.measure.units import Scorer, given_up
 from srdscan.sources.base import Source
 
 LOOK_AGAIN = 5.0
@@ -158,7 +158,7 @@ class OnRay:
         if problem is None:
             waiting.appendleft(number)
             return
-        record = damaged(unit, f"shard {unit.name}: {problem}. Run the same command again, or leave the shard out.")
+        record = given_up(unit, problem)
         self.state.complete(number, record, None)
         yield number, record
 

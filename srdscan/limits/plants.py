@@ -5,6 +5,7 @@ To add one, write a class like these and register it; what it plants is measured
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,12 +127,12 @@ class _Anywhere:
         return ground.images
 
 
-class Written(_Anywhere):
+class Written(_Anywhere, ABC):
     """What attacks share that write by a target of `srdscan poison`, with other words each time."""
 
+    @abstractmethod
     def target(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Target:
         """What is written into the captions of some images."""
-        raise NotImplementedError
 
     def plant(self, images: Sequence[int], ground: Ground, random: np.random.Generator) -> Captions:
         """All captions of some images as the attacker would leave them."""

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -163,19 +164,7 @@ def measure_pairs(
         shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
         own = encoding if shared else models.captioner.encode(images)
         output = models.captioner.describe(own, attention=True)
-    batch = Batch(
-        captions=captions,
-        image_of=image_of,
-        reference=reference,
-        output=output,
-        reference_encoding=encoding,
-        reference_captioner=models.reference,
-        sentence_encoder=models.sentence_encoder,
-        language_model=models.language_model,
-        matcher=models.matcher,
-        looks=models.looks,
-        pictures=images,
-    )
+    batch = _batch(models, images, captions, image_of, encoding, reference, output)
     of_pairs: dict[str, Column] = {"caption": captions}
     of_images: dict[str, Column] = {"reference": [""] * len(images)}
     if reference is not None:
@@ -207,12 +196,30 @@ def measure_captions(
         image_of: (P,) the image of each caption, ascending.
         said: what the reference captioner says of each image.
     """
-    batch = Batch(
+    reference = None if models.quick else Description(said, [])
+    batch = _batch(models, images, captions, image_of, models.reference.encode(images), reference, None)
+    columns: dict[str, Column] = {"caption": captions}
+    for signal in signals:
+        columns.update(signal.measure(batch))
+    return columns
+
+
+def _batch(
+    models: Models,
+    images: Sequence[Image.Image],
+    captions: list[str],
+    image_of: npt.NDArray[np.int64],
+    encoding: Any,
+    reference: Description | None,
+    output: Description | None,
+) -> Batch:
+    """What signals are given to measure."""
+    return Batch(
         captions=captions,
         image_of=image_of,
-        reference=None if models.quick else Description(said, []),
-        output=None,
-        reference_encoding=models.reference.encode(images),
+        reference=reference,
+        output=output,
+        reference_encoding=encoding,
         reference_captioner=models.reference,
         sentence_encoder=models.sentence_encoder,
         language_model=models.language_model,
@@ -220,10 +227,6 @@ def measure_captions(
         looks=models.looks,
         pictures=images,
     )
-    columns: dict[str, Column] = {"caption": captions}
-    for signal in signals:
-        columns.update(signal.measure(batch))
-    return columns
 
 
 def _sha256(picture: Picture) -> str:

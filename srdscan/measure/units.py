@@ -113,3 +113,8 @@ def finished_units(source: Source, state: RunState) -> dict[int, UnitRecord]:
 def damaged(unit: Unit, problem: str) -> UnitRecord:
     """The record of a unit that has no scores."""
     return UnitRecord(unit.name, unit.location, "", 0, 0, (), problem, {})
+
+
+def given_up(unit: Unit, problem: str) -> UnitRecord:
+    """The record of a unit that workers could not score, with what a user can do."""
+    return damaged(unit, f"shard {unit.name}: {problem}. Run the same command again, or leave the shard out.")
