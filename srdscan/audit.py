@@ -21,6 +21,7 @@ from srdscan.engines.task import open_models as open_models
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
 from srdscan.findings.hidden import find_hidden, hidden_findings
+from srdscan.findings.kept import kept
 from srdscan.findings.recaption import ablate, recaption_grafts
 from srdscan.findings.target_search import find_targets
 from srdscan.finetune.canary import BASE, make_canary
@@ -276,7 +277,11 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
     each = scores.by_image
     by_image = ImageSource(source, records, each, config.reading, config.batch_size, config.max_pixels)
     progress.stage("comparing pieces of pictures", len(spots.sample(each, config.seed)))
-    searched = spots.search(each, by_image, config.seed, progress.advance)
+    searched = kept(
+        state.out / "state" / "images.safetensors",
+        {**known, "units": [record.sha256 for record in records], "seed": config.seed},
+        lambda: spots.search(each, by_image, config.seed, progress.advance),
+    )
     verdicts = with_spots(verdicts, searched.found, scores, config)
     return Examined(source, records, scores, fit, verdicts, images, calibration, searched, by_image, embed)
 
