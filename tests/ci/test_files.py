@@ -91,12 +91,3 @@ def test_the_image_is_built_from_what_the_wheel_needs() -> None:
     assert sources and all(any(path == name or path.startswith(f"{name}/") for name in kept) for path in sources)
     assert {"srdscan", "pyproject.toml", "README.md", "LICENSE", "constraints.txt"} <= kept
     assert all((ROOT / name).exists() for name in kept)
-
-
-def test_every_command_of_the_page_on_the_gate_has_the_options_that_it_names() -> None:
-    page = (ROOT / "docs/gate.md").read_text(encoding="utf-8")
-    commands = re.findall(r"^    (srdscan .+)$|`(srdscan [a-z]+ [^`]+)`", page, re.MULTILINE)
-    found = [shlex.split((indented or quoted).replace("\n", " ")) for indented, quoted in commands]
-    assert {command[1] for command in found} == {"audit", "rules", "baseline", "diff", "report"}
-    for command in found:
-        known_options(command)
