@@ -8,16 +8,18 @@ say have anything in common. No captioner is asked, and no language model.
 Of each term four things are measured:
 
 over-use        log10 of how much more often it is used than in its language, by its rarest word (`wordfreq`);
-meaning         how far the captions that hold it are apart from the others, by their embeddings: the length of the mean
-                of n centred embeddings, against that of n drawn at random (`Likeness`; 1 of such a group);
+meaning         how much more alike the captions that hold it are with it than with it cut out, by their embeddings: the
+                length of the mean of n centred embeddings, against that of n drawn at random (`Likeness`; 1 of such a
+                group), less the same without the term. An author's word says again what the rest of a caption is about;
 images, rest    the likeness of the images, and of the captions with the term cut out: about N(0, 1) of a group drawn at
                 random, larger where the term goes with what is shown, or with what else is said.
 
-Terms that go with neither (both below `GOES_WITH`) are held against each other: over-use and meaning, each in the
+Terms that go with neither (both below `LOOSE`) are held against each other: over-use and meaning, each in the
 spreads of these terms, are added up, and the sum, in its own spread again, is a term's z. One that is over-used by no
 more than a spread is not tried, and of a phrase its rarest word must belong to nothing, too. What the data set's own
 terms reach is what an honest one reaches: names are much over-used in a data set of names, and a word such as "photo"
-means something that no image shows.
+means something that no image shows. Reading captions without a term takes time, so only some terms are: those that a
+draw chose, to know what is usual, and those whose captions are the furthest apart from others, term included.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ from srdscan.findings.corpus import Corpus
 from srdscan.findings.finding import Finding, Found, held_against, nothing_found
 from srdscan.findings.grams import longest_of_each
 from srdscan.findings.said import Said
-from srdscan.findings.strangeness import ENOUGH_TERMS, GOES_WITH
+from srdscan.findings.strangeness import ENOUGH_TERMS
 from srdscan.findings.terms import Term, holds, stems, without_overlaps
 from srdscan.findings.undelivered import likeness_of_pictures, said_of
 from srdscan.measure.scores import Scores, Stored
@@ -50,11 +52,13 @@ DESCRIPTION = "words and phrases that go neither with the images nor with what e
 
 SIGNIFICANT = 0.01
 """A term is a finding when its p-value, times the number of terms tried, is below this."""
+LOOSE = 3.0
+"""Likeness below which a term goes with nothing: one random group in several hundred is beyond it."""
 MOST_SHARE = 0.2
 """Share of the images up to which a term is tried: what one caption in five says is the data set's own manner."""
-USUAL, STRANGEST = 300, 50
+USUAL, STRANGEST = 200, 50
 """Terms whose captions are read without them: drawn at random, to know what is usual, and the strangest..."""
-FEW_CUT, MOST_CUT = 8, 30
+FEW_CUT, MOST_CUT = 12, 30
 """...and how many captions of each: few, and more of those strange terms that still seem to go with nothing."""
 MOST_LOOKED = 100
 """Pictures of a term that are looked at."""
@@ -89,21 +93,21 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
     overuse = np.array(
         [frequencies.overuse(term, len(said.rows(place))) for term, place in zip(terms, loose, strict=True)]
     )
-    meaning = np.sqrt(texts.squared(parts))
+    apart = np.sqrt(texts.squared(parts))
     drawn = np.sort(np.argsort([_draw(term, seed) for term in terms], kind="stable")[:USUAL])
-    first = np.argsort(-_standing(overuse, meaning, drawn), kind="stable")[:STRANGEST]
+    first = np.argsort(-_standing(overuse, apart, drawn), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
-    rest = np.full(len(loose), np.nan)
+    rest, meaning = np.full((2, len(loose)), np.nan)
 
-    def read_without(places: npt.NDArray[np.int64], most: int) -> Doubles:
+    def read_without(places: npt.NDArray[np.int64], most: int) -> tuple[Doubles, Doubles]:
         chosen = [(place, _few(parts[place], most, order)) for place in places.tolist()]
         some = [_Cut(terms[place], part, said.rows(loose[place])) for place, part in chosen]
         return _without(some, corpus, texts, embed)
 
-    rest[asked] = read_without(asked, FEW_CUT)
-    closer = first[rest[first] < GOES_WITH + 1.0]  # beyond a spread of chance from the bar, more captions tell the same
-    rest[closer] = read_without(closer, MOST_CUT)
-    alone = np.flatnonzero(rest < GOES_WITH)
+    rest[asked], meaning[asked] = read_without(asked, FEW_CUT)
+    closer = first[rest[first] < LOOSE + 1.0]  # beyond a spread of chance from the bar, more captions tell the same
+    rest[closer], _ = read_without(closer, MOST_CUT)  # meaning grows with the captions: that of as many is compared
+    alone = np.flatnonzero(rest < LOOSE)
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
         return []
@@ -129,8 +133,8 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
             likeness=float(said.alike[loose[place]]),
             strangeness=float(z_values[place]),
         )
-        for place, by_images, by_rest in zip(places, shown, _without(read, corpus, texts, embed), strict=True)
-        if by_rest < GOES_WITH and by_images < GOES_WITH
+        for place, by_images, by_rest in zip(places, shown, _without(read, corpus, texts, embed)[0], strict=True)
+        if by_rest < LOOSE and by_images < LOOSE
     ]
     return without_overlaps(found)
 
@@ -150,9 +154,7 @@ def _loose(said: Said, most: float, images: Likeness, order: npt.NDArray[np.int6
     alike[many] = images.of_groups([said.picture_of[rows] for rows in some])
     words = [said.words(place) for place in range(len(said.numbers))]
     one_each = (said.one_a_picture(said.rows(place)) for place in range(len(words)))
-    return [
-        place for place in longest_of_each(words, one_each) if said.sizes[place] <= most and alike[place] < GOES_WITH
-    ]
+    return [place for place in longest_of_each(words, one_each) if said.sizes[place] <= most and alike[place] < LOOSE]
 
 
 def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
@@ -193,10 +195,14 @@ class _Cut:
     instead: tuple[str, ...] = ()
 
 
-def _without(cuts: Sequence[_Cut], corpus: Corpus, texts: Likeness, embed: Embed) -> Doubles:
-    """(K,) likeness of what captions say without each of K terms, against the captions besides all that hold it."""
+def _without(cuts: Sequence[_Cut], corpus: Corpus, texts: Likeness, embed: Embed) -> tuple[Doubles, Doubles]:
+    """What captions say without each of K terms, against the captions besides all that hold it.
+
+    Returns:
+        (K,) z of their likeness, and (K,) by how much the term makes them more alike.
+    """
     if not cuts:
-        return np.zeros(0)
+        return np.zeros(0), np.zeros(0)
     rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
     captions = dict(zip(rows.tolist(), corpus.raw(rows), strict=True))
     tokens = {row: tuple(stems(caption)) for row, caption in captions.items()}
@@ -206,8 +212,11 @@ def _without(cuts: Sequence[_Cut], corpus: Corpus, texts: Likeness, embed: Embed
         for row in cut.rows.tolist()
     ]
     vectors = np.asarray(embed(read), dtype=np.float32)
-    parts = np.split(vectors, np.cumsum([len(cut.rows) for cut in cuts])[:-1])
-    return texts.of_others(parts, [cut.holding for cut in cuts])
+    sizes = np.array([len(cut.rows) for cut in cuts])
+    holding = [cut.holding for cut in cuts]
+    left = texts.squared_of_others(np.split(vectors, np.cumsum(sizes)[:-1]), holding)
+    held = texts.squared_of_others([texts.vectors[np.sort(cut.rows)] for cut in cuts], holding)
+    return texts.z_of(left, sizes), np.sqrt(held) - np.sqrt(left)
 
 
 def without(caption: str, words: Sequence[str], term: Sequence[str]) -> str:

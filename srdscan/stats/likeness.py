@@ -70,8 +70,8 @@ class Likeness:
         sizes = np.array([len(group) for group in groups], dtype=np.int64)
         return self._squared(self._sums(groups), sizes)
 
-    def of_others(self, others: Sequence[npt.NDArray[Any]], besides: Sequence[Indices]) -> Doubles:
-        """(K,) z of groups of other vectors, each against the samples besides some.
+    def squared_of_others(self, others: Sequence[npt.NDArray[Any]], besides: Sequence[Indices]) -> Doubles:
+        """(K,) T of groups of other vectors, each against the samples besides some; 1 where no samples are left.
 
         Args:
             others: K times (n, D) of the same kind.
@@ -83,7 +83,7 @@ class Likeness:
         sizes = np.array([len(part) for part in others], dtype=np.int64)
         sums = [(part - mean + moved).sum(axis=0) for part, moved in zip(others, away, strict=True)]
         total = np.array(sums, dtype=np.float32).reshape(len(sums), len(mean))
-        return np.where(left > 0, self.z_of(self._squared(total, sizes), sizes), 0.0)
+        return np.where(left > 0, self._squared(total, sizes), 1.0)
 
     def _squared(self, sums: Floats, sizes: Indices) -> Doubles:
         _, square, _ = self._moments

@@ -40,8 +40,10 @@ def test_others_are_held_against_what_is_left(vectors: np.ndarray) -> None:
     left = vectors[300:].mean(axis=0)
     moved = vectors[group] - left + vectors.mean(axis=0)  # away from what is left, as from the mean of all
     wanted = of_one(np.concatenate([vectors, moved]), np.arange(2000, 2020))
-    assert found.of_others([vectors[group]], [held])[0] == pytest.approx(wanted, abs=0.1)
-    assert found.of_others([vectors[group]], [np.arange(2000)])[0] == 0
+    assert found.z_of(found.squared_of_others([vectors[group]], [held]), np.array([len(group)]))[0] == pytest.approx(
+        wanted, abs=0.1
+    )
+    assert found.squared_of_others([vectors[group]], [np.arange(2000)])[0] == 1
 
 
 def test_vectors_that_are_all_the_same_tell_nothing() -> None:
