@@ -75,6 +75,11 @@ class Said:
         """Of a term."""
         return self.grams.words[self.numbers[place]]
 
+    def is_one_caption(self, place: int) -> bool:
+        """Whether all captions that hold a term are the same, word for word."""
+        same = self.corpus.identity[self.rows(place)]
+        return bool((same == same[0]).all())
+
     def one_a_picture(self, rows: Indices) -> Indices:
         """The first caption of each picture among some: five captions of one picture are one observation."""
         pictures = self.picture_of[rows]

@@ -58,6 +58,23 @@ def test_a_repeated_sentence_is_named_as_a_whole_and_its_captions_are_accused(co
     assert lie.agreement < 0.8 < 2 < lie.expected
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_caption_that_was_copied_is_held_against_all_its_pictures_and_pays_for_few_tests(seed: int) -> None:
+    world = World(seed)
+    rows = world.random.choice(COUNT, 12, replace=False)
+    sentence = "choose freedom and vote for change"
+    world.planted([sentence], rows)
+    world.agreement[rows] = np.linspace(-1.0, 2.6, 12)  # some of them fit by chance
+    (copied,) = world.found()
+    assert set(copied.term.samples) == set(rows)
+
+    for number, row in enumerate(rows):  # no two the same, word for word
+        world.tokens[row] = [*sentence.split(), f"word{number}"]
+    (varied,) = world.found()
+    assert set(varied.term.samples) < set(rows)
+    assert copied.term.p_value == pytest.approx(varied.term.p_value * len(rows) / COUNT, rel=0.5)
+
+
 def test_one_product_in_six_sentences_is_named_by_its_name() -> None:
     world = World()
     rows = world.random.choice(COUNT, 12, replace=False)
