@@ -31,11 +31,13 @@ from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
 from srdscan.models.device import module_fingerprint, pick_device
-from srdscan.models.loaded import ModelRecord, Models, model_records
+from srdscan.models.loaded import Models, model_records
+from srdscan.models.record import ModelRecord
 from srdscan.models.sentence_encoder import Remembering
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
-from srdscan.repair import Repair, discard, repair
+from srdscan.repair.fates import Repair, discard
+from srdscan.repair.flagged import repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
 from srdscan.report.draw import draw

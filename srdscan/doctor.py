@@ -13,8 +13,9 @@ import torch
 
 from srdscan import scenes
 from srdscan.models.captioners.load import EMBEDDED, load_captioner
-from srdscan.models.device import autocast_dtype, pick_device, reuse_large_allocations
+from srdscan.models.device import autocast_dtype, pick_device
 from srdscan.models.fetch import ModelError
+from srdscan.models.heap import reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
 from srdscan.models.matchers.base import Matcher
 from srdscan.models.matchers.load import load_matcher

@@ -1,6 +1,6 @@
 """What commands print of their results."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -15,7 +15,6 @@ if TYPE_CHECKING:  # they bring torch with them, which some commands do without
     from srdscan.engines.rank import Part
     from srdscan.evaluate import Evaluation
     from srdscan.report.schema import Report
-    from srdscan.rules import Rule
 
 STYLES = {"pass": "bold green", "fail": "bold red", "incomplete": "bold yellow", "inconclusive": "bold yellow"}
 
@@ -85,16 +84,6 @@ def _targets(report: "Report") -> Table:
         where = target.where if target.accuses else "captioner alone"
         table.add_row(escape(visible(target.term)), where, str(target.samples), str(target.reference_samples))
     return table
-
-
-def print_rules(rules: Iterable["Rule"]) -> None:
-    """A line for every rule."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("code", "name", "severity", "what it says"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "code")
-    for rule in rules:
-        table.add_row(rule.code, rule.name, rule.severity, rule.summary)
-    Console(highlight=False).print(table)
 
 
 def print_evaluation(result: "Evaluation") -> None:

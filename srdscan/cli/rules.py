@@ -1,11 +1,17 @@
 """`srdscan rules`."""
 
 import json
-from typing import Annotated
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from srdscan.cli.errors import errors
+
+if TYPE_CHECKING:
+    from srdscan.rules import Rule
 
 
 def rules(
@@ -30,6 +36,14 @@ def rules(
         elif code:
             typer.echo(chosen[0].page, nl=False)
         else:
-            from srdscan.cli.printing import print_rules
+            typer.echo(listed_rules(chosen, shutil.get_terminal_size().columns))
 
-            print_rules(chosen)
+
+def listed_rules(chosen: Sequence["Rule"], width: int) -> str:
+    """A paragraph for every rule, of lines no longer than `width`. Rich would take longer than all the rest."""
+    indent = " " * 8
+    paragraphs = []
+    for rule in chosen:
+        said = textwrap.wrap(rule.summary, width, initial_indent=indent, subsequent_indent=indent)
+        paragraphs.append("\n".join([f"{rule.code}  {rule.name} ({rule.severity})", *said]))
+    return "\n".join(paragraphs)

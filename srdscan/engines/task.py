@@ -15,7 +15,8 @@ from srdscan.errors import ConfigError
 from srdscan.measure.state import RunState
 from srdscan.measure.units import Scorer
 from srdscan.models.device import pick_device
-from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
+from srdscan.models.loaded import Models, load_models, model_records
+from srdscan.models.record import ModelRecord
 from srdscan.signals import signals_for
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source

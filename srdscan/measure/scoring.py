@@ -14,8 +14,9 @@ from srdscan.measure.batch import Batch, Measured
 from srdscan.measure.decode import Picture, ahead, decoded_batches
 from srdscan.measure.scores import Column, join_columns
 from srdscan.models.captioners.base import Description
-from srdscan.models.device import free_memory, is_out_of_memory, trim_heap
+from srdscan.models.device import free_memory, is_out_of_memory
 from srdscan.models.fetch import ModelError
+from srdscan.models.heap import trim_heap
 from srdscan.models.loaded import Models
 from srdscan.sources.base import Irregular, OpenUnit, ReadOptions, ShardError
 from srdscan.sources.images import MAX_PIXELS

@@ -19,7 +19,7 @@ from srdscan.findings import spots as recurring_spots
 from srdscan.findings.finding import Finding
 from srdscan.limits.limit import DetectionLimits, required_of
 from srdscan.measure.state import UnitRecord
-from srdscan.models.loaded import ModelRecord
+from srdscan.models.record import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.report.schema import Counts, Gate, Known, Mode, Report, ShardSummary, Verdict
 from srdscan.report.unaudited import audit_results

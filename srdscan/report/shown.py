@@ -17,7 +17,7 @@ from PIL import Image
 
 from srdscan.errors import ConfigError
 from srdscan.measure.scores import write_table
-from srdscan.repair import Repair
+from srdscan.repair.fates import Repair
 from srdscan.report.html import FlaggedSample
 from srdscan.report.illustrate import Pictures
 from srdscan.report.pictures import thumbnail

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from srdscan.decide.verdicts import Verdicts
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import UnitRecord
-from srdscan.repair import Repair
+from srdscan.repair.fates import Repair
 
 TEXT = pa.string()
 PLACES = ("key", "image_index", "image", "caption_index", "place", "question")

@@ -94,7 +94,7 @@ def test_a_name_that_is_almost_right_is_asked_for() -> None:
 
 def test_the_help_lists_every_exit_code() -> None:
     shown = CliRunner().invoke(app, ["--help"]).output
-    assert all(f"{code}: " in shown for code in range(4))
+    assert all(f"\n    {code}  " in shown for code in range(4))
 
 
 @pytest.mark.parametrize("variable", [{}, {"NO_COLOR": "1"}])
