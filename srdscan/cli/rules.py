@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srdscan.cli.completion import rule_codes
 from srdscan.cli.errors import errors
+from srdscan.cli.options import AS_JSON, COLOR
 
 if TYPE_CHECKING:
     from srdscan.rules import Rule
@@ -16,9 +18,11 @@ if TYPE_CHECKING:
 
 def rules(
     code: Annotated[
-        str | None, typer.Argument(help="Code or name of a rule, such as SRD101.", show_default=False)
+        str | None,
+        typer.Argument(help="Code or name of a rule, such as SRD101.", show_default=False, autocompletion=rule_codes),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Say what each kind of finding means: all rules, or the page of one.
 

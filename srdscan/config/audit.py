@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srdscan.errors import ConfigError
+from srdscan.errors import ConfigError, meant
 from srdscan.rules import ignored_codes, severities
 from srdscan.sources.base import ReadOptions
 
@@ -242,7 +242,7 @@ def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
     """
     for name in names:
         if name not in (*REPORTS, "all"):
-            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
+            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all.{meant(name, REPORTS)}")
     return REPORTS if "all" in names else tuple(dict.fromkeys(names))
 
 

@@ -3,10 +3,9 @@
 import importlib
 import json
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
-from srdscan.errors import ConfigError
+from srdscan.errors import ConfigError, meant
 from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.own import load_own
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder, remedy
@@ -39,8 +38,8 @@ def _check_spelling(spec: str) -> None:
     """
     if "/" in spec or spec in EMBEDDED or Path(spec).exists():
         return
-    if meant := get_close_matches(spec, EMBEDDED, 1, 0.8):
-        raise ConfigError(f"{spec}: there is no such captioner. Did you mean {meant[0]}?")
+    if near := meant(spec, EMBEDDED):
+        raise ConfigError(f"{spec}: there is no such captioner.{near}")
 
 
 def load_captioner(
