@@ -96,7 +96,7 @@ def audit(
     report: list[str] | None = several(
         "Also write the report for other tools: SARIF, JUnit, GitHub's annotations and step summary, GitLab's code "
         "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
-        "what to keep and what to remove, or all of them. May be given several times.",
+        "what to keep and what to remove, DataComp's uids, or all but these. May be given several times.",
         REPORTS,
     ),
     batch_size: int | None = option(

@@ -13,7 +13,7 @@ from srdscan.cli.completion import captioner_names, of_choices, rule_codes
 
 C = TypeVar("C")
 
-REPORTS = "sarif|junit|github|gitlab|attestation|checksums|croissant|card|removal-list|keep-list|all"
+REPORTS = "sarif|junit|github|gitlab|attestation|checksums|croissant|card|removal-list|keep-list|datacomp|all"
 FORMATS = "auto|webdataset|parquet|folder|metadata|coco|table|conversations"
 
 

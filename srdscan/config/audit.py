@@ -22,7 +22,10 @@ REPORTS = (
     "card",
     "removal-list",
     "keep-list",
+    "datacomp",
 )
+NAMED = ("datacomp",)
+"""Forms that few data sets can have: `all` leaves them out."""
 FALLBACK = ("reference", "drop", "quarantine")
 LIMITS = ("on", "off")
 ENGINES = ("local", "ray")
@@ -83,7 +86,7 @@ class AuditConfig:
         limits: `on` plants known poison into the audit's own scores to tell what would have been found, `off` does not.
         require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
             demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
-        report: further forms of the report: some of `REPORTS`, or `all`.
+        report: further forms of the report: some of `REPORTS`, or `all` but those in `NAMED`.
         engine: what scores the units: `local` (this machine) or `ray`.
         workers: units scored at once; None takes one a GPU, or one if there is none.
         ray_address: of a running Ray cluster; None takes RAY_ADDRESS, or starts Ray on this machine.
@@ -237,13 +240,15 @@ def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: a name is none.
 
-    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all"]) == REPORTS
+    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all", "datacomp"]) == REPORTS
     (('junit',), True)
     """
     for name in names:
         if name not in (*REPORTS, "all"):
             raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all.{meant(name, REPORTS)}")
-    return REPORTS if "all" in names else tuple(dict.fromkeys(names))
+    if "all" in names:
+        return tuple(name for name in REPORTS if name not in NAMED or name in names)
+    return tuple(dict.fromkeys(names))
 
 
 def most_flagged(fail_on: str, samples: int) -> float | None:

@@ -131,6 +131,7 @@ def score_batch(
     whose: dict[str, Column] = {
         "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
         "key": [pictures[n].sample.key for n, _ in pairs],
+        "uid": [pictures[n].sample.uid for n, _ in pairs],
         "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
         "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
         "image_sha256": [hashes[n] for n, _ in pairs],

@@ -28,12 +28,12 @@ def draw(run: Path, report: Report, forms: Iterable[str], out: Path | None = Non
         The page.
 
     Raises:
-        ConfigError: the run lacks what the page shows.
+        ConfigError: the run lacks what the page or a form shows.
     """
     out = out or run
     out.mkdir(parents=True, exist_ok=True)
     samples = shown_samples(run)
     replace_text(out / "summary.md", to_markdown(report, samples))
-    write_reports(out, forms, report, run / "samples.parquet")
     write_html(out / PAGE, report, samples, p_values(run), shown_pieces(run))
+    write_reports(out, forms, report, run / "samples.parquet")
     return out / PAGE
