@@ -158,13 +158,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
     served.shutdown()
 
 
-def browse(server: Server, profile: Path, name: str) -> tuple[str, str]:
+def browse(server: Server, profile: Path, name: str, *options: str) -> tuple[str, str]:
     """The document after its scripts ran, and what the console said."""
     command = [str(CHROMIUM), "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     command += ["--no-sandbox"] if os.name != "nt" and os.geteuid() == 0 else []
-    command += [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=8000", "--dump-dom"]
+    command += [
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=8000",
+        "--dump-dom",
+        *options,
+    ]
     done = subprocess.run(
-        [*command, f"http://127.0.0.1:{server.server_port}/{name}"],
+        [*command, *options, f"http://127.0.0.1:{server.server_port}/{name}"],
         capture_output=True,
         text=True,
         timeout=120,
