@@ -16,7 +16,7 @@ from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, 
 from srdscan.engines.merge import merge
 from srdscan.engines.rank import Part, check_whole, mark, units_of
 from srdscan.engines.run import score_units
-from srdscan.engines.task import identity
+from srdscan.engines.task import identity, plugins_of
 from srdscan.engines.task import open_models as open_models
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
@@ -47,6 +47,7 @@ from srdscan.report.shown import keep_pictures
 from srdscan.report.table import write_samples
 from srdscan.rules import severities
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
+from srdscan.signals.plugged import use_signals
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
 from srdscan.sources.own import claim
@@ -92,6 +93,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    use_signals(config.signals)
     baseline = read_baseline(config.baseline) if config.baseline is not None else None
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
@@ -166,6 +168,7 @@ def score_part(config: AuditConfig, progress: Progress | None = None) -> Part:
     assert config.rank is not None and config.world_size is not None
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    use_signals(config.signals)
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
     models = open_models(config)
@@ -208,6 +211,7 @@ def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
         config.require_detection,
+        plugins_of(config),
     )
 
 
@@ -258,6 +262,7 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
         ConfigError: an option is wrong, or `out` holds another audit.
         ShardSpecError: what was named is no data set.
     """
+    use_signals(config.signals)
     source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
     known = identity(config, source, model_records(models))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, SHADOWCAST_SOURCE
+from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, SHADOWCAST_SOURCE, own_triggers, trigger_plugins
 from srdscan.attacks.targets import TARGETS
 from srdscan.attacks.triggers import TRIGGERS
 
@@ -39,13 +39,17 @@ def described_attacks() -> list[Attack]:
         if kind == "trigger":
             what = "Images of one concept that a captioner takes for another."
             found.append(Attack(kind, SHADOWCAST, what, SHADOWCAST_SOURCE))
+            found += [
+                Attack(kind, plugin.name, "a plug-in's", f"{plugin.distribution} {plugin.version}")
+                for plugin in trigger_plugins().values()
+            ]
         found.append(Attack(kind, NONE, nothing))
     return found
 
 
 def known_triggers() -> list[str]:
     """Names that `make_trigger` knows."""
-    return [CANARY, *TRIGGERS, SHADOWCAST, NONE]
+    return [*own_triggers(), *trigger_plugins()]
 
 
 def known_targets() -> list[str]:

@@ -36,6 +36,7 @@ from srdscan.cli.options import (
     option,
     settings,
     several,
+    signals_option,
     uploaded,
 )
 
@@ -98,6 +99,9 @@ def audit(
         "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
         "what to keep and what to remove, DataComp's uids, or all but these. May be given several times.",
         REPORTS,
+    ),
+    signal: list[str] | None = signals_option(
+        "Signal of a plug-in that is heard, too; may be given several times. `srdscan doctor` lists plug-ins."
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"

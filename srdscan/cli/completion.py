@@ -20,8 +20,19 @@ def of_choices(metavar: str) -> Callable[[str], list[str]]:
 
 
 def captioner_names(incomplete: str) -> list[tuple[str, str]]:
-    """Embedded captioners, with what they are."""
-    return [(name, what) for name, what in CAPTIONERS.items() if name.startswith(incomplete)]
+    """Embedded captioners and those of plug-ins, with what they are."""
+    from srdscan.plugins import installed
+
+    known = CAPTIONERS | {plugin.name: plugin.distribution for plugin in installed("captioners")}
+    return [(name, what) for name, what in known.items() if name.startswith(incomplete)]
+
+
+def signal_names(incomplete: str) -> list[tuple[str, str]]:
+    """Signals of plug-ins, with the packages that they are of."""
+    from srdscan.plugins import installed
+
+    found = installed("signals")
+    return [(plugin.name, plugin.distribution) for plugin in found if plugin.name.startswith(incomplete)]
 
 
 def rule_codes(incomplete: str) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ def explained(error: Exception) -> tuple[int, str] | None:
             "run the same command again: it continues"
         )
     kinds = {base.__name__ for base in type(error).__mro__}
-    if kinds & {"ModelError", "ShardError", "ImageError"}:
+    if kinds & {"ModelError", "ShardError", "ImageError", "PluginError"}:
         return INCOMPLETE, str(error)
     if isinstance(error, OSError):
         return _explained_by_the_system(error)

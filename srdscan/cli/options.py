@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 
 from srdscan.cli.color import heed_color
-from srdscan.cli.completion import captioner_names, of_choices, rule_codes
+from srdscan.cli.completion import captioner_names, of_choices, rule_codes, signal_names
 
 C = TypeVar("C")
 
@@ -42,6 +42,11 @@ def captioner_option(help: str) -> Any:
 def codes_option(help: str) -> Any:
     """An optional option of codes of rules or their prefixes, which may be given several times."""
     return _optional(help, "CODE", rule_codes)
+
+
+def signals_option(help: str) -> Any:
+    """An optional option of signals of plug-ins, which may be given several times."""
+    return _optional(help, "NAME", signal_names)
 
 
 def flag(name: str, help: str) -> Any:
@@ -106,6 +111,8 @@ def settings(cls: type[C], context: typer.Context) -> C:
     params = {name: value for name, value in context.params.items() if name not in MANNERS}
     given = {name: value for name, value in params.items() if value not in (None, [], ())}
     path = given.pop("config", None)
+    if signals := given.pop("signal", None):
+        given["signals"] = signals
     if columns := given.pop("caption_column", None):
         given["caption_fields"] = columns
     return load_config(cls, path and Path(path), given)

@@ -93,6 +93,7 @@ class AuditConfig:
         rank: which of `world_size` jobs this is, from 0: only its units are scored, and nothing is decided.
         world_size: jobs that share the data set.
         merge: folders that such jobs left, or a folder of these; their scores are decided over, nothing is scored.
+        signals: of plug-ins that are heard beside srdscan's own, by name.
         rehash: hash units that an earlier run completed even where their files' times say that nobody touched them.
     """
 
@@ -142,6 +143,7 @@ class AuditConfig:
     world_size: int | None = None
     merge: tuple[str, ...] = ()
     rehash: bool = False
+    signals: tuple[str, ...] = ()
 
     @property
     def reading(self) -> ReadOptions:

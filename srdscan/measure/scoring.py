@@ -159,14 +159,8 @@ def measure_pairs(
     Args:
         image_of: (P,) the image of each caption, ascending.
     """
-    encoding = models.reference.encode(images)
-    reference = None if models.quick else models.reference.describe(encoding)
-    output = None
-    if models.captioner is not None:
-        shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
-        own = encoding if shared else models.captioner.encode(images)
-        output = models.captioner.describe(own, attention=True)
-    batch = _batch(models, images, captions, image_of, encoding, reference, output)
+    batch = batch_of(models, images, captions, image_of)
+    reference, output = batch.reference, batch.output
     of_pairs: dict[str, Column] = {"caption": captions}
     of_images: dict[str, Column] = {"reference": [""] * len(images)}
     if reference is not None:
@@ -181,6 +175,24 @@ def measure_pairs(
     for signal in signals:
         (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
     return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def batch_of(
+    models: Models, images: Sequence[Image.Image], captions: list[str], image_of: npt.NDArray[np.int64]
+) -> Batch:
+    """What signals are given of P pairs of B images and captions; in a quick look no captioner says anything.
+
+    Args:
+        image_of: (P,) the image of each caption, ascending.
+    """
+    encoding = models.reference.encode(images)
+    reference = None if models.quick else models.reference.describe(encoding)
+    output = None
+    if models.captioner is not None:
+        shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
+        own = encoding if shared else models.captioner.encode(images)
+        output = models.captioner.describe(own, attention=True)
+    return _batch(models, images, captions, image_of, encoding, reference, output)
 
 
 def measure_captions(

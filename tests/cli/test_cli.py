@@ -40,7 +40,8 @@ def yaml(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_is_a_field_of_its_configuration(name: str) -> None:
     options = {parameter.name for parameter in GROUP.commands[name].params} - {"config", "help", *MANNERS}
-    options = {"caption_fields" if option == "caption_column" else option for option in options}
+    named = {"caption_column": "caption_fields", "signal": "signals"}
+    options = {named.get(str(option), option) for option in options}
     assert options <= {field.name for field in dataclasses.fields(COMMANDS[name])}
 
 
