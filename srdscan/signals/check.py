@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,11 +48,11 @@ def check_signal(signal: Any, models: Models | None = None) -> None:
     """
     check_attributes(signal)
     models = models or _embedded(signal.needs_captioner)
-    batch = _batch(models, 0, SAMPLES)
+    batch, *parts_of_it = _batches(models)
     whole = _measured(signal, batch)
     _require(_same(whole, _measured(signal, batch), 0.0), "the same batch gives other columns the second time")
     half = SAMPLES // 2
-    halves = [_measured(signal, _batch(models, start, start + half)) for start in (0, half)]
+    halves = [_measured(signal, part) for part in parts_of_it]
     for name, column in whole.items():
         parts = [part[name] for part in halves if name in part]
         _require(len(parts) == 2, f"column {name!r} is there in one batch and not in another")
@@ -129,12 +129,18 @@ def _scenes() -> Sequence[Any]:
     return [scenes.make(11, index) for index in range(SAMPLES)]
 
 
-def _batch(models: Models, start: int, stop: int) -> Batch:
+@lru_cache(maxsize=1)
+def _batches(models: Models) -> tuple[Batch, Batch, Batch]:
+    """All scenes, the first half of them, and the second; kept for the next signal."""
     from srdscan.measure.scoring import batch_of
 
-    drawn = _scenes()[start:stop]
-    captions = [scene.caption for _, scene in drawn]
-    return batch_of(models, [image for image, _ in drawn], captions, np.arange(len(drawn)))
+    half = SAMPLES // 2
+    drawn = [_scenes(), _scenes()[:half], _scenes()[half:]]
+    whole, first, second = (
+        batch_of(models, [image for image, _ in part], [scene.caption for _, scene in part], np.arange(len(part)))
+        for part in drawn
+    )
+    return whole, first, second
 
 
 def _measured(signal: Any, batch: Batch) -> dict[str, Any]:
