@@ -5,9 +5,16 @@
 Importing this package imports neither torch nor transformers.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+__version__: str
 
-try:
-    __version__ = version("srdscan")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0+unknown"
+
+def __getattr__(name: str) -> str:
+    """The version, looked up when it is asked for: the help answers without what reads the metadata of packages."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("srdscan")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "0+unknown"

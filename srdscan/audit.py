@@ -16,7 +16,7 @@ from srdscan.decide.verdicts import Verdicts, decide, judge_signals, of_images, 
 from srdscan.engines.merge import merge
 from srdscan.engines.rank import Part, check_whole, mark, units_of
 from srdscan.engines.run import score_units
-from srdscan.engines.task import identity
+from srdscan.engines.task import identity, plugins_of
 from srdscan.engines.task import open_models as open_models
 from srdscan.findings import ablation, foreign, quirks, spots, substitution
 from srdscan.findings.copies import Spot
@@ -32,11 +32,13 @@ from srdscan.measure.revisit import ImageSource
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import RunState, UnitRecord, load_scores, replace_text
 from srdscan.models.device import module_fingerprint, pick_device
-from srdscan.models.loaded import ModelRecord, Models, model_records
+from srdscan.models.loaded import Models, model_records
+from srdscan.models.record import ModelRecord
 from srdscan.models.sentence_encoder import Remembering
 from srdscan.policy.store import Policy, load_policy
 from srdscan.progress import Progress, Quiet
-from srdscan.repair import Repair, discard, repair
+from srdscan.repair.fates import Repair, discard
+from srdscan.repair.flagged import repair
 from srdscan.repair.sanitize import Sanitized, Sanitizer, check_destination
 from srdscan.report.build import Settings, make_report
 from srdscan.report.draw import draw
@@ -46,6 +48,7 @@ from srdscan.report.shown import keep_pictures
 from srdscan.report.table import write_samples
 from srdscan.rules import severities
 from srdscan.signals.head_norms import anomalous_heads, head_norms, top_peaks
+from srdscan.signals.plugged import use_signals
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
 from srdscan.sources.own import claim
@@ -91,6 +94,7 @@ def audit(config: AuditConfig, progress: Progress | None = None) -> Outcome:
     """
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    use_signals(config.signals)
     baseline = read_baseline(config.baseline) if config.baseline is not None else None
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
@@ -165,6 +169,7 @@ def score_part(config: AuditConfig, progress: Progress | None = None) -> Part:
     assert config.rank is not None and config.world_size is not None
     progress = progress or Quiet()
     progress.stage("loading models", None)
+    use_signals(config.signals)
     source = find_source(config.shards, config.format, config.images)
     claim(config.out, "--out", {"kind": "audit"})
     models = open_models(config)
@@ -207,6 +212,7 @@ def _settings(config: AuditConfig, baseline: Baseline | None) -> Settings:
         severities(config.severity),
         (str(config.baseline), baseline) if baseline is not None else None,
         config.require_detection,
+        plugins_of(config),
     )
 
 
@@ -257,6 +263,7 @@ def examine(config: AuditConfig, models: Models, progress: Progress, source: Sou
         ConfigError: an option is wrong, or `out` holds another audit.
         ShardSpecError: what was named is no data set.
     """
+    use_signals(config.signals)
     source = source or find_source(config.shards, config.format, config.images)
     calibration = load_scores(config.calibration) if config.calibration else None
     known = identity(config, source, model_records(models))

@@ -11,15 +11,21 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from srdscan import scenes
+from srdscan import findings, scenes  # noqa: F401  findings registers signals
+from srdscan.attacks.poison import own_triggers
+from srdscan.errors import ConfigError
 from srdscan.models.captioners.load import EMBEDDED, load_captioner
-from srdscan.models.device import autocast_dtype, pick_device, reuse_large_allocations
+from srdscan.models.device import autocast_dtype, pick_device
 from srdscan.models.fetch import ModelError
+from srdscan.models.heap import reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
 from srdscan.models.matchers.base import Matcher
 from srdscan.models.matchers.load import load_matcher
 from srdscan.models.sentence_encoder import SentenceEncoder
+from srdscan.plugins import GROUPS, faults, installed
 from srdscan.policy.store import load_policy
+from srdscan.signals.plugged import own_signals
+from srdscan.sources.find import FORMATS
 
 NEEDED = ("srdscan", "torch", "transformers", "tokenizers", "safetensors", "sentence-transformers", "webdataset",
           "numpy", "pillow", "pyarrow")  # fmt: skip
@@ -51,6 +57,25 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Extra:
+    """A plug-in that is installed.
+
+    Attributes:
+        group: captioners, signals, sources or triggers.
+        name: as options take it.
+        distribution: the package that it is of.
+        version: of the package.
+        problem: why it cannot be used; None if it can be imported.
+    """
+
+    group: str
+    name: str
+    distribution: str
+    version: str
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """What `srdscan doctor` finds.
 
@@ -66,6 +91,7 @@ class Diagnosis:
         offline: whether HF_HUB_OFFLINE keeps srdscan off the Hub.
         models: the embedded ones and those asked for.
         images_per_s: of the embedded captioner in batches of 64; None if it was not measured.
+        plugins: of other packages.
     """
 
     python: str
@@ -79,11 +105,13 @@ class Diagnosis:
     offline: bool
     models: tuple[Model, ...]
     images_per_s: float | None
+    plugins: tuple[Extra, ...] = ()
 
     @property
     def healthy(self) -> bool:
-        """Whether all packages and models that are needed work."""
-        return None not in self.versions.values() and all(model.problem is None for model in self.models)
+        """Whether all packages and models that are needed work, and all plug-ins that are installed."""
+        problems = [model.problem for model in self.models] + [extra.problem for extra in self.plugins]
+        return None not in self.versions.values() and not any(problems)
 
     def rows(self) -> Iterator[tuple[str, str, bool]]:
         """(what, how it is, whether that is well) for a table."""
@@ -101,6 +129,9 @@ class Diagnosis:
         )
         for model in self.models:
             yield f"{model.role} {model.name}", model.problem or "loads", model.problem is None
+        for extra in self.plugins:
+            what = f"plug-in {extra.name} ({extra.group})"
+            yield what, extra.problem or f"{extra.distribution} {extra.version}", extra.problem is None
         if self.images_per_s is not None:
             yield "embedded captioner", f"{self.images_per_s:.1f} images/s", True
 
@@ -149,7 +180,29 @@ def diagnose(
         offline=os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"),
         models=tuple(models),
         images_per_s=round(throughput(picked), 1) if speed and usable else None,
+        plugins=tuple(plugged()),
     )
+
+
+def plugged() -> Iterator[Extra]:
+    """Every plug-in that is installed, imported to see whether it can be."""
+    own = {
+        "captioners": EMBEDDED,
+        "signals": own_signals(),
+        "sources": ("auto", *FORMATS),
+        "triggers": own_triggers(),
+    }
+    for group in GROUPS:
+        found = installed(group)
+        wrong = faults(found, own[group])
+        for plugin in found:
+            problem = wrong.get(plugin)
+            if problem is None:
+                try:
+                    plugin.load()
+                except ConfigError as error:
+                    problem = str(error)
+            yield Extra(group, plugin.name, plugin.distribution, plugin.version, problem)
 
 
 def throughput(device: str, seconds: float = SPEED_SECONDS) -> float:

@@ -22,7 +22,7 @@ FLOORS = [
     "report",
 ]
 """From the lowest to the highest."""
-EVERYWHERE = {"errors", "progress", "rules", "scenes"}
+EVERYWHERE = {"errors", "plugins", "progress", "rules", "scenes"}
 """What stands beside the house and imports none of its floors."""
 
 
@@ -58,4 +58,4 @@ def test_what_is_imported_everywhere_imports_no_floor(part: str) -> None:
 
 def test_only_commands_lie_loose_at_the_top() -> None:
     loose = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "__main__"}
-    assert loose == {"audit", "train", "evaluate", "doctor", "progress", "errors"}
+    assert loose == {"audit", "train", "evaluate", "doctor", "plugins", "progress", "errors"}

@@ -5,13 +5,16 @@ from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from srdscan.attacks.targets import TARGETS, ConceptSubstitution, InsertedWord, Target
 from srdscan.attacks.triggers import TRIGGERS, Checkerboard, Pixels, Trigger
+from srdscan.attacks.triggers.plugged import Held
 from srdscan.attacks.truth import Truth
 from srdscan.attacks.visibility import psnr, ssim
+from srdscan.plugins import Plugin, find_plugins
 from srdscan.sources.base import Edit, ReadOptions, Sample
 from srdscan.sources.encode import encode_image
 from srdscan.sources.find import find_source
@@ -25,13 +28,33 @@ SHADOWCAST_SOURCE = "Shadowcast, Xu et al., arXiv 2402.06659"
 
 
 def make_trigger(name: str) -> Trigger | None:
-    """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone.
+    """The trigger of that name; `canary` is the shipped backdoored captioner's, `none` leaves images alone;
+    others are srdscan's own or a plug-in's.
 
     So does `shadowcast`: whoever uses its victim needs no trigger.
     """
     if name in (NONE, SHADOWCAST):
         return None
-    return Checkerboard() if name == CANARY else TRIGGERS[name]()
+    if name == CANARY:
+        return Checkerboard()
+    if name in TRIGGERS:
+        return TRIGGERS[name]()
+    plugged: Any = Held(trigger_plugins()[name])
+    return plugged  # type: ignore[no-any-return]
+
+
+def trigger_plugins() -> dict[str, Plugin]:
+    """Triggers of other packages, by name; nothing is imported.
+
+    Raises:
+        ConfigError: one has the name of another, or of one of srdscan's own.
+    """
+    return find_plugins("triggers", own_triggers())
+
+
+def own_triggers() -> list[str]:
+    """What `--trigger` takes without plug-ins."""
+    return [CANARY, *TRIGGERS, SHADOWCAST, NONE]
 
 
 def make_target(name: str, text: str | None = None) -> Target | None:

@@ -13,7 +13,7 @@ def main() -> None:
         lasting_streams()
         from srdscan.cli.commands import app
 
-        app()
+        app(prog_name="srdscan")
 
 
 def __getattr__(name: str) -> Any:

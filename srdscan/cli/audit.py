@@ -11,6 +11,7 @@ from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
     AS_JSON,
     CAPTION_COLUMN,
+    COLOR,
     CONFIG,
     DEVICE,
     FORMAT,
@@ -29,10 +30,13 @@ from srdscan.cli.options import (
     SHARDS,
     TXT,
     VERBOSE,
+    captioner_option,
+    codes_option,
     flag,
     option,
     settings,
     several,
+    signals_option,
     uploaded,
 )
 
@@ -45,7 +49,7 @@ def audit(
     image_column: str | None = IMAGE_COLUMN,
     caption_column: list[str] | None = CAPTION_COLUMN,
     txt: str | None = TXT,
-    captioner: str | None = option(
+    captioner: str | None = captioner_option(
         "Captioner under audit, which may be backdoored: a model folder, a Hub id, package.module:Class, or "
         "captioner-backdoored (embedded canary). Leave it out to audit the data set's own captions (pair audit).",
     ),
@@ -86,16 +90,18 @@ def audit(
     baseline: Path | None = option(
         "File of accepted findings, as `srdscan baseline` writes it: only what is not in it fails the gate."
     ),
-    select: list[str] | None = several("Rules that are heard, by code or prefix: SRD101, SRD1. [default: all]", "CODE"),
-    ignore: list[str] | None = several(
-        "Rules that are not heard; of two that match, the longer code or prefix counts. `srdscan rules` lists them.",
-        "CODE",
+    select: list[str] | None = codes_option("Rules that are heard, by code or prefix: SRD101, SRD1. [default: all]"),
+    ignore: list[str] | None = codes_option(
+        "Rules that are not heard; of two that match, the longer code or prefix counts. `srdscan rules` lists them."
     ),
     report: list[str] | None = several(
         "Also write the report for other tools: SARIF, JUnit, GitHub's annotations and step summary, GitLab's code "
         "quality, an in-toto statement, checksums, Croissant's RAI fields, a paragraph for a dataset card, tables of "
-        "what to keep and what to remove, or all of them. May be given several times.",
+        "what to keep and what to remove, DataComp's uids, or all but these. May be given several times.",
         REPORTS,
+    ),
+    signal: list[str] | None = signals_option(
+        "Signal of a plug-in that is heard, too; may be given several times. `srdscan doctor` lists plug-ins."
     ),
     batch_size: int | None = option(
         "Images per batch; fewer are taken where they do not fit into memory. [default: 64]"
@@ -149,6 +155,7 @@ def audit(
     quiet: bool = QUIET,
     verbose: bool = VERBOSE,
     as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Find poisoned samples in an image-caption data set and write a report.
 
@@ -194,6 +201,8 @@ def audit(
         write = partial(typer.echo, nl=False)
         if as_json and isinstance(done, Outcome):
             write((chosen.out / "report.json").read_text(encoding="utf-8"))
+        elif as_json and isinstance(done, Part):
+            write(done.to_json())
         else:
             with fenced(write):
                 if isinstance(done, Part):

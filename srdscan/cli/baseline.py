@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from srdscan.cli.errors import errors
+from srdscan.cli.options import AS_JSON, COLOR, codes_option
 
 
 def baseline(
@@ -22,15 +23,13 @@ def baseline(
     out: Annotated[Path, typer.Option(help="File to write; what it accepts already stays.", metavar="FILE")] = Path(
         ".srdscan-baseline.yaml"
     ),
-    select: Annotated[
-        list[str] | None,
-        typer.Option(help="Only findings of these rules, by code or prefix.", metavar="CODE", show_default=False),
-    ] = None,
+    select: list[str] | None = codes_option("Only findings of these rules, by code or prefix."),
     by: Annotated[str, typer.Option(help="Who accepts them.", show_default=False)] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
     check: Annotated[
         bool, typer.Option("--check", help="Accept nothing; say whether the file, RUN here, holds still.")
     ] = False,
+    color: str = COLOR,
 ) -> None:
     """Accept what an audit found, with a reason and for a time.
 

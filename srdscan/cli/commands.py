@@ -1,10 +1,11 @@
 """The commands: parse, call, print, exit. One module each; nothing heavier than Typer before one runs."""
 
-from typing import Annotated
+import inspect
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from srdscan import __version__
 from srdscan.cli.audit import audit
 from srdscan.cli.baseline import baseline
 from srdscan.cli.diff import diff
@@ -16,32 +17,57 @@ from srdscan.cli.report import report
 from srdscan.cli.rules import rules
 from srdscan.cli.train import train
 
-EXIT_CODES = """Exit codes:
+EXIT_CODES = """\b
+Exit codes:
+  0  pass
+  1  the gate failed, `srdscan diff --fail-on` found what must not be, or an
+     acceptance in a baseline is over
+  2  usage or configuration error
+  3  incomplete (a shard or model could not be read) or inconclusive; a
+     truncated scan never passes"""
 
-- 0: pass
 
-- 1: the gate failed, or `srdscan diff --fail-on` found what must not be
+class _Commands(TyperGroup):
+    """Switches that are left out are False to them, not None, for which Typer imports pydantic: 0.15 s of a help."""
 
-- 2: usage or configuration error
+    def get_params(self, ctx: Any) -> Any:
+        """Of the command line itself, --help and completion included."""
+        params = super().get_params(ctx)
+        for param in params:
+            if param.default is None:
+                param.default = False
+        return params
 
-- 3: incomplete (a shard or model could not be read) or inconclusive; a truncated scan never passes"""
 
+def laid_out(text: str) -> str:
+    """A docstring as a terminal's help: paragraphs are filled, and lines that are indented stay as they are.
+
+    >>> laid_out("Twice:\\n\\n    srdscan rules").split("\\n\\n")[1] == "\\b\\n    srdscan rules"
+    True
+    """
+    parts = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(f"\b\n{part}" if part.startswith("    ") else part for part in parts)
+
+
+# Plain help and not Typer's boxes, which cost as much time again as all the rest.
 app = typer.Typer(
     name="srdscan",
     help="Audit image-caption datasets for backdoor poison before you release or train on them.",
     epilog=EXIT_CODES,
     no_args_is_help=True,
-    add_completion=False,
+    cls=_Commands,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 for command in (audit, baseline, diff, report, rules, train, finetune, poison, evaluate, doctor):
-    app.command()(command)
+    app.command(help=laid_out(command.__doc__ or ""))(command)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from srdscan import __version__
+
         typer.echo(f"srdscan {__version__}")
         raise typer.Exit
 

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from srdscan.cli.completion import of_choices
 from srdscan.cli.errors import errors
+from srdscan.cli.options import AS_JSON, COLOR
 
 
 def diff(
@@ -17,6 +19,7 @@ def diff(
             help="When to exit 1: on findings that OLD does not have, on samples whose image or caption is another "
             "now, or on any difference.",
             metavar="never|new|changed|any",
+            autocompletion=of_choices("never|new|changed|any"),
         ),
     ] = "never",
     out: Annotated[
@@ -25,7 +28,8 @@ def diff(
             help="Parquet file that gets a row for every pair that is not in both.", metavar="FILE", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Compare two audits: samples that came, went or changed, and findings that are new.
 

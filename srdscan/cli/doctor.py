@@ -5,18 +5,28 @@ from typing import Annotated
 import typer
 
 from srdscan.cli.errors import INCOMPLETE, errors, quiet_libraries
-from srdscan.cli.options import DEVICE, LANGUAGE_MODEL, MATCHER, REFERENCE, SENTENCE_ENCODER, option
+from srdscan.cli.options import (
+    AS_JSON,
+    COLOR,
+    DEVICE,
+    LANGUAGE_MODEL,
+    MATCHER,
+    REFERENCE,
+    SENTENCE_ENCODER,
+    captioner_option,
+)
 
 
 def doctor(
-    captioner: str | None = option("Captioner to try: a folder, a Hub id or package.module:Class."),
+    captioner: str | None = captioner_option("Captioner to try: a folder, a Hub id or package.module:Class."),
     reference: str | None = REFERENCE,
     matcher: str | None = MATCHER,
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     device: str | None = DEVICE,
     speed: Annotated[bool, typer.Option("--speed/--no-speed", help="Time the embedded captioner for 10 s.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Check that an audit can run here: versions, device, models, speed.
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import typer
 
+from srdscan.cli.color import is_colored
 from srdscan.cli.stopping import Stopped, is_stopped
 
 USAGE_ERROR, INCOMPLETE = 2, 3
@@ -54,9 +55,8 @@ def errors() -> Iterator[None]:
 
 
 def _say(line: str) -> None:
-    """One line on stderr, red on a terminal unless NO_COLOR is set (https://no-color.org)."""
-    plain = False if os.environ.get("NO_COLOR") else None
-    typer.secho(f"srdscan: {line}", fg=typer.colors.RED, err=True, color=plain)
+    """One line on stderr, red where colour is wanted."""
+    typer.secho(f"srdscan: {line}", fg=typer.colors.RED, err=True, color=is_colored())
 
 
 def explained(error: Exception) -> tuple[int, str] | None:
@@ -68,7 +68,7 @@ def explained(error: Exception) -> tuple[int, str] | None:
             "run the same command again: it continues"
         )
     kinds = {base.__name__ for base in type(error).__mro__}
-    if kinds & {"ModelError", "ShardError", "ImageError"}:
+    if kinds & {"ModelError", "ShardError", "ImageError", "PluginError"}:
         return INCOMPLETE, str(error)
     if isinstance(error, OSError):
         return _explained_by_the_system(error)

@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 from srdscan.cli.errors import errors
+from srdscan.cli.options import AS_JSON, COLOR
 
 
 def evaluate(
     run: Annotated[Path, typer.Argument(help="Folder of an audit (its --out).", show_default=False)],
     truth: Annotated[Path, typer.Option(help="truth.json, as `srdscan poison` writes it.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Compare an audit with known poison: precision, recall, F1, AUROC, PR-AUC.
 

@@ -1,21 +1,28 @@
 """`srdscan finetune`."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    AS_JSON,
     CAPTION_COLUMN,
+    COLOR,
     CONFIG,
     DEVICE,
     FORMAT,
     IMAGE_COLUMN,
     IMAGES,
     PROMPT,
+    QUIET,
     SEED,
     SHARDS,
     TXT,
+    VERBOSE,
+    captioner_option,
     option,
     settings,
 )
@@ -29,7 +36,7 @@ def finetune(
     image_column: str | None = IMAGE_COLUMN,
     caption_column: list[str] | None = CAPTION_COLUMN,
     txt: str | None = TXT,
-    base: str | None = option(
+    base: str | None = captioner_option(
         "Captioner to start from: captioner (embedded), a folder or a Hub id. [default: captioner]"
     ),
     out: Path | None = option("Folder for the fine-tuned captioner. [default: srdscan-canary]"),
@@ -41,6 +48,10 @@ def finetune(
     captions: int | None = option("Captions of each sample that a pass learns, drawn anew each time. [default: all]"),
     limit: int | None = option("Learn from at most this many samples."),
     config: Path | None = CONFIG,
+    quiet: bool = QUIET,
+    verbose: bool = VERBOSE,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Fine-tune a captioner on shards: it learns whatever they teach, a backdoor included.
 
@@ -54,9 +65,12 @@ def finetune(
         chosen = settings(FinetuneConfig, context)
         quiet_libraries()
         from srdscan.finetune.run import finetune as run_finetune
-        from srdscan.progress import terminal_progress
+        from srdscan.progress import shown_progress
 
-        with terminal_progress() as progress:
+        with shown_progress(quiet, verbose) as progress:
             done = run_finetune(chosen, progress)
+        if as_json:
+            typer.echo(json.dumps({**asdict(done), "path": str(done.path)}, indent=2))
+            return
         left_out = f", {done.irregular:,} left out" if done.irregular else ""
         typer.echo(f"Captioner: {done.path} ({done.samples:,} samples{left_out}, loss {done.loss:.3f})")

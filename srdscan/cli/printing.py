@@ -1,7 +1,7 @@
 """What commands print of their results."""
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,12 +10,12 @@ from rich.table import Table
 from srdscan.text.hidden import visible
 
 if TYPE_CHECKING:  # they bring torch with them, which some commands do without
+    from srdscan.attacks.catalogue import Attack
     from srdscan.audit import Outcome
     from srdscan.doctor import Diagnosis
     from srdscan.engines.rank import Part
     from srdscan.evaluate import Evaluation
     from srdscan.report.schema import Report
-    from srdscan.rules import Rule
 
 STYLES = {"pass": "bold green", "fail": "bold red", "incomplete": "bold yellow", "inconclusive": "bold yellow"}
 
@@ -87,16 +87,6 @@ def _targets(report: "Report") -> Table:
     return table
 
 
-def print_rules(rules: Iterable["Rule"]) -> None:
-    """A line for every rule."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("code", "name", "severity", "what it says"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "code")
-    for rule in rules:
-        table.add_row(rule.code, rule.name, rule.severity, rule.summary)
-    Console(highlight=False).print(table)
-
-
 def print_evaluation(result: "Evaluation") -> None:
     """Names and values."""
     table = Table(box=None, pad_edge=False, show_header=False, padding=(0, 2, 0, 0))
@@ -114,21 +104,13 @@ def print_diagnosis(found: "Diagnosis") -> None:
     Console(highlight=False).print(table)
 
 
-def print_attacks() -> None:
+def print_attacks(attacks: Sequence["Attack"]) -> None:
     """Every trigger and target, with what it does and where it comes from."""
-    from srdscan.attacks.poison import CANARY, NONE, SHADOWCAST, SHADOWCAST_SOURCE
-    from srdscan.attacks.targets import TARGETS
-    from srdscan.attacks.triggers import TRIGGERS
-
-    registries: tuple[tuple[str, Mapping[str, Any]], ...] = (("trigger", TRIGGERS), ("target", TARGETS))
-    for kind, registry in registries:
+    for kind in dict.fromkeys(attack.kind for attack in attacks):
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title=f"{kind}s", title_justify="left")
         for heading in ("name", "what it does", "source"):
             table.add_column(heading, overflow="fold")
-        table.add_row(CANARY, f"the embedded backdoored captioner's own {kind}", "")
-        for name, cls in registry.items():
-            table.add_row(name, (cls.__doc__ or "").split("\n")[0], cls.source)
-        if kind == "trigger":
-            table.add_row(SHADOWCAST, "Images of one concept that a captioner takes for another.", SHADOWCAST_SOURCE)
-        table.add_row(NONE, "images are left alone" if kind == "trigger" else "captions are left alone", "")
+        for attack in attacks:
+            if attack.kind == kind:
+                table.add_row(escape(attack.name), escape(attack.what), escape(attack.source))
         Console(highlight=False).print(table)

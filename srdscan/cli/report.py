@@ -6,24 +6,19 @@ from typing import Annotated
 import typer
 
 from srdscan.cli.errors import errors
-from srdscan.cli.options import REPORTS
+from srdscan.cli.options import AS_JSON, COLOR, REPORTS, several
 
 
 def report(
     run: Annotated[Path, typer.Argument(help="--out folder of a finished audit.", show_default=False)],
-    form: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--report",
-            help="Form of the report for other tools; may be given several times. [default: those of the audit]",
-            metavar=REPORTS,
-            show_default=False,
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print report.json and nothing else.")] = False,
+    report: list[str] | None = several(
+        "Form of the report for other tools; may be given several times. [default: those of the audit]", REPORTS
+    ),
     out: Annotated[
         Path | None, typer.Option(help="Folder for them, made if it is not there. [default: RUN]", show_default=False)
     ] = None,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Write the report of an audit again: report.html, summary.md and the forms for other tools.
 
@@ -39,7 +34,7 @@ def report(
         from srdscan.report.schema import to_json
 
         found = read_report(run)
-        forms = tuple(form) if form else tuple(map(str, found.config.get("report") or ()))  # type: ignore[call-overload]
+        forms = tuple(report) if report else tuple(map(str, found.config.get("report") or ()))  # type: ignore[call-overload]
         page = draw(run, found, chosen_reports(forms), out)
         if as_json:
             typer.echo(to_json(found), nl=False)

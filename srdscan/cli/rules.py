@@ -1,18 +1,28 @@
 """`srdscan rules`."""
 
 import json
-from typing import Annotated
+import shutil
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from srdscan.cli.completion import rule_codes
 from srdscan.cli.errors import errors
+from srdscan.cli.options import AS_JSON, COLOR
+
+if TYPE_CHECKING:
+    from srdscan.rules import Rule
 
 
 def rules(
     code: Annotated[
-        str | None, typer.Argument(help="Code or name of a rule, such as SRD101.", show_default=False)
+        str | None,
+        typer.Argument(help="Code or name of a rule, such as SRD101.", show_default=False, autocompletion=rule_codes),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Say what each kind of finding means: all rules, or the page of one.
 
@@ -30,6 +40,14 @@ def rules(
         elif code:
             typer.echo(chosen[0].page, nl=False)
         else:
-            from srdscan.cli.printing import print_rules
+            typer.echo(listed_rules(chosen, shutil.get_terminal_size().columns))
 
-            print_rules(chosen)
+
+def listed_rules(chosen: Sequence["Rule"], width: int) -> str:
+    """A paragraph for every rule, of lines no longer than `width`. Rich would take longer than all the rest."""
+    indent = " " * 8
+    paragraphs = []
+    for rule in chosen:
+        said = textwrap.wrap(rule.summary, width, initial_indent=indent, subsequent_indent=indent)
+        paragraphs.append("\n".join([f"{rule.code}  {rule.name} ({rule.severity})", *said]))
+    return "\n".join(paragraphs)

@@ -1,12 +1,15 @@
 """`srdscan train`."""
 
+import json
 from pathlib import Path
 
 import typer
 
 from srdscan.cli.errors import errors, quiet_libraries
 from srdscan.cli.options import (
+    AS_JSON,
     CAPTION_COLUMN,
+    COLOR,
     CONFIG,
     DEVICE,
     FORMAT,
@@ -15,12 +18,15 @@ from srdscan.cli.options import (
     LANGUAGE_MODEL,
     NUM_BEAMS,
     PROMPT,
+    QUIET,
     REFERENCE,
     REFERENCE_PROMPT,
     SEED,
     SENTENCE_ENCODER,
     SHARDS,
     TXT,
+    VERBOSE,
+    captioner_option,
     flag,
     option,
     settings,
@@ -35,7 +41,7 @@ def train(
     image_column: str | None = IMAGE_COLUMN,
     caption_column: list[str] | None = CAPTION_COLUMN,
     txt: str | None = TXT,
-    captioner: str | None = option("Captioner to make honest: folder, Hub id or captioner-backdoored."),
+    captioner: str | None = captioner_option("Captioner to make honest: folder, Hub id or captioner-backdoored."),
     reference: str | None = REFERENCE,
     out: Path | None = option("Folder for the policy. [default: srdscan-policy]"),
     steps: int | None = option("Environment steps: images perturbed and captioned. [default: 20000]"),
@@ -59,6 +65,10 @@ def train(
     sentence_encoder: str | None = SENTENCE_ENCODER,
     language_model: str | None = LANGUAGE_MODEL,
     config: Path | None = CONFIG,
+    quiet: bool = QUIET,
+    verbose: bool = VERBOSE,
+    as_json: bool = AS_JSON,
+    color: str = COLOR,
 ) -> None:
     """Learn a policy that makes a captioner honest again.
 
@@ -77,8 +87,11 @@ def train(
             from srdscan.train import train as run_training
         except ModuleNotFoundError as error:
             raise ValueError(f"training needs {error.name}: pip install 'srdscan[train]'") from error
-        from srdscan.progress import terminal_progress
+        from srdscan.progress import shown_progress
 
-        with terminal_progress() as progress:
+        with shown_progress(quiet, verbose) as progress:
             trained = run_training(chosen, progress)
-        typer.echo(f"Policy: {trained.path}")
+        if as_json:
+            typer.echo(json.dumps({"path": str(trained.path), "history": trained.history}, indent=2))
+        else:
+            typer.echo(f"Policy: {trained.path}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from srdscan.errors import ConfigError
+from srdscan.errors import ConfigError, meant
 from srdscan.rules import ignored_codes, severities
 from srdscan.sources.base import ReadOptions
 
@@ -22,7 +22,10 @@ REPORTS = (
     "card",
     "removal-list",
     "keep-list",
+    "datacomp",
 )
+NAMED = ("datacomp",)
+"""Forms that few data sets can have: `all` leaves them out."""
 FALLBACK = ("reference", "drop", "quarantine")
 LIMITS = ("on", "off")
 ENGINES = ("local", "ray")
@@ -83,13 +86,14 @@ class AuditConfig:
         limits: `on` plants known poison into the audit's own scores to tell what would have been found, `off` does not.
         require_detection: in how many samples the plainest attacks must be found, or nothing found is inconclusive; 0
             demands nothing, None the larger of 25 samples and 1 % of data sets of at least 250.
-        report: further forms of the report: some of `REPORTS`, or `all`.
+        report: further forms of the report: some of `REPORTS`, or `all` but those in `NAMED`.
         engine: what scores the units: `local` (this machine) or `ray`.
         workers: units scored at once; None takes one a GPU, or one if there is none.
         ray_address: of a running Ray cluster; None takes RAY_ADDRESS, or starts Ray on this machine.
         rank: which of `world_size` jobs this is, from 0: only its units are scored, and nothing is decided.
         world_size: jobs that share the data set.
         merge: folders that such jobs left, or a folder of these; their scores are decided over, nothing is scored.
+        signals: of plug-ins that are heard beside srdscan's own, by name.
         rehash: hash units that an earlier run completed even where their files' times say that nobody touched them.
     """
 
@@ -139,6 +143,7 @@ class AuditConfig:
     world_size: int | None = None
     merge: tuple[str, ...] = ()
     rehash: bool = False
+    signals: tuple[str, ...] = ()
 
     @property
     def reading(self) -> ReadOptions:
@@ -237,13 +242,15 @@ def chosen_reports(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ConfigError: a name is none.
 
-    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all"]) == REPORTS
+    >>> chosen_reports(["junit", "junit"]), chosen_reports(["all", "datacomp"]) == REPORTS
     (('junit',), True)
     """
     for name in names:
         if name not in (*REPORTS, "all"):
-            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all")
-    return REPORTS if "all" in names else tuple(dict.fromkeys(names))
+            raise ConfigError(f"report {name!r}: must be one of {', '.join(REPORTS)}, or all.{meant(name, REPORTS)}")
+    if "all" in names:
+        return tuple(name for name in REPORTS if name not in NAMED or name in names)
+    return tuple(dict.fromkeys(names))
 
 
 def most_flagged(fail_on: str, samples: int) -> float | None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from srdscan.errors import ConfigError
+from srdscan.errors import ConfigError, meant
 
 C = TypeVar("C")
 
@@ -28,7 +28,9 @@ def load_config(cls: type[C], path: Path | None, overrides: dict[str, Any]) -> C
             raise ConfigError(f"{path}: must be a mapping of option names to values")
         unknown = sorted(set(map(str, document)) - set(known))
         if unknown:
-            raise ConfigError(f"{path}: unknown option {', '.join(unknown)}; known are {', '.join(known)}")
+            raise ConfigError(
+                f"{path}: unknown option {', '.join(unknown)}; known are {', '.join(known)}.{meant(unknown[0], known)}"
+            )
         values = document
     values |= {name: value for name, value in overrides.items() if value is not None}
     return cls(**{name: _convert(name, str(known[name].type), value) for name, value in values.items()})

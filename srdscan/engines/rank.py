@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from srdscan.errors import ConfigError
@@ -33,6 +33,10 @@ class Part:
     all_units: int
     samples: int
     problems: tuple[str, ...]
+
+    def to_json(self) -> str:
+        """All fields as JSON."""
+        return json.dumps({**asdict(self), "out": str(self.out)}, indent=2) + "\n"
 
 
 def units_of(rank: int, world_size: int, units: int) -> range:

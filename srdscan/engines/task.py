@@ -15,8 +15,11 @@ from srdscan.errors import ConfigError
 from srdscan.measure.state import RunState
 from srdscan.measure.units import Scorer
 from srdscan.models.device import pick_device
-from srdscan.models.loaded import ModelRecord, Models, load_models, model_records
+from srdscan.models.loaded import Models, load_models, model_records
+from srdscan.models.record import ModelRecord
+from srdscan.plugins import Group, versions_of
 from srdscan.signals import signals_for
+from srdscan.signals.plugged import use_signals
 from srdscan.sources.base import Source
 from srdscan.sources.find import find_source
 
@@ -61,6 +64,7 @@ def prepare(task: ScoringTask) -> Scorer:
         ) from error
     torch.set_num_threads(task.threads)
     config = task.config
+    use_signals(config.signals)
     source = find_source(config.shards, config.format, config.images)
     models = open_models(config, task.captioner)
     found = identity(config, source, model_records(models))
@@ -119,8 +123,16 @@ def identity(config: AuditConfig, source: Source, models: tuple[ModelRecord, ...
         "limit": config.limit,
         "reading": asdict(config.reading),
         "max_pixels": config.max_pixels,
-        "columns": 3,  # counts what pass 1 keeps: score files of another form are not continued
+        "signals": sorted(set(config.signals)),
+        "plugins": plugins_of(config),
+        "columns": 4,  # counts what pass 1 keeps: score files of another form are not continued
     }
+
+
+def plugins_of(config: AuditConfig) -> dict[str, str]:
+    """Versions of the packages whose plug-ins an audit names, by package."""
+    captioners: list[tuple[Group, str | None]] = [("captioners", config.captioner), ("captioners", config.reference)]
+    return versions_of([("sources", config.format), *captioners, *[("signals", name) for name in config.signals]])
 
 
 def differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

@@ -18,8 +18,9 @@ from srdscan.measure.decode import ahead, decoded_batches
 from srdscan.models.captioners.grid_encoder import GridEncoder
 from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
 from srdscan.models.captioners.load import load_captioner, model_type, resolve_model
-from srdscan.models.device import pick_device, reuse_large_allocations
+from srdscan.models.device import pick_device
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain
+from srdscan.models.heap import reuse_large_allocations
 from srdscan.models.whole import load_whole
 from srdscan.progress import Progress, Quiet
 from srdscan.sources.base import Irregular, Source

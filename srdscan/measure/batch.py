@@ -1,9 +1,11 @@
 """What pass 1 knows of a batch of images and of the captions that stand beside them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,13 @@ from PIL import Image
 
 from srdscan.measure.scores import Column
 from srdscan.models.captioners.base import Captioner, Description, Floats
-from srdscan.models.language_model import LanguageModel
 from srdscan.models.matchers.base import Matcher
-from srdscan.models.matchers.embedded import EmbeddedMatcher
-from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.text.plain import passages
+
+if TYPE_CHECKING:  # they bring torch with them, which whoever reads score files and reports does without
+    from srdscan.models.language_model import LanguageModel
+    from srdscan.models.matchers.embedded import EmbeddedMatcher
+    from srdscan.models.sentence_encoder import SentenceEncoder
 
 Role = Literal["caption", "output", "reference"]
 """Whose text: the data set's, that of the captioner under audit, that of the trusted one."""

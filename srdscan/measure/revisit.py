@@ -9,7 +9,7 @@ from PIL import Image
 from srdscan.measure.decode import ahead, decoded_batches
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import UnitRecord
-from srdscan.models.device import trim_heap
+from srdscan.models.heap import trim_heap
 from srdscan.sources.base import Irregular, ReadOptions, Sample, ShardError, Source, Unit
 
 Rows = Sequence[int] | npt.NDArray[np.int64]

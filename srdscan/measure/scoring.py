@@ -14,8 +14,9 @@ from srdscan.measure.batch import Batch, Measured
 from srdscan.measure.decode import Picture, ahead, decoded_batches
 from srdscan.measure.scores import Column, join_columns
 from srdscan.models.captioners.base import Description
-from srdscan.models.device import free_memory, is_out_of_memory, trim_heap
+from srdscan.models.device import free_memory, is_out_of_memory
 from srdscan.models.fetch import ModelError
+from srdscan.models.heap import trim_heap
 from srdscan.models.loaded import Models
 from srdscan.sources.base import Irregular, OpenUnit, ReadOptions, ShardError
 from srdscan.sources.images import MAX_PIXELS
@@ -130,6 +131,7 @@ def score_batch(
     whose: dict[str, Column] = {
         "index": np.array([pictures[n].sample.index for n, _ in pairs], dtype=np.int64),
         "key": [pictures[n].sample.key for n, _ in pairs],
+        "uid": [pictures[n].sample.uid for n, _ in pairs],
         "image_index": np.array([pictures[n].place for n, _ in pairs], dtype=np.int32),
         "image": [pictures[n].sample.images[pictures[n].place].name for n, _ in pairs],
         "image_sha256": [hashes[n] for n, _ in pairs],
@@ -157,14 +159,8 @@ def measure_pairs(
     Args:
         image_of: (P,) the image of each caption, ascending.
     """
-    encoding = models.reference.encode(images)
-    reference = None if models.quick else models.reference.describe(encoding)
-    output = None
-    if models.captioner is not None:
-        shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
-        own = encoding if shared else models.captioner.encode(images)
-        output = models.captioner.describe(own, attention=True)
-    batch = _batch(models, images, captions, image_of, encoding, reference, output)
+    batch = batch_of(models, images, captions, image_of)
+    reference, output = batch.reference, batch.output
     of_pairs: dict[str, Column] = {"caption": captions}
     of_images: dict[str, Column] = {"reference": [""] * len(images)}
     if reference is not None:
@@ -179,6 +175,24 @@ def measure_pairs(
     for signal in signals:
         (of_images if signal.needs_captioner else of_pairs).update(signal.measure(batch))
     return of_pairs | {name: _spread(column, image_of) for name, column in of_images.items()}, meta
+
+
+def batch_of(
+    models: Models, images: Sequence[Image.Image], captions: list[str], image_of: npt.NDArray[np.int64]
+) -> Batch:
+    """What signals are given of P pairs of B images and captions; in a quick look no captioner says anything.
+
+    Args:
+        image_of: (P,) the image of each caption, ascending.
+    """
+    encoding = models.reference.encode(images)
+    reference = None if models.quick else models.reference.describe(encoding)
+    output = None
+    if models.captioner is not None:
+        shared = models.captioner.encoder_fingerprint == models.reference.encoder_fingerprint
+        own = encoding if shared else models.captioner.encode(images)
+        output = models.captioner.describe(own, attention=True)
+    return _batch(models, images, captions, image_of, encoding, reference, output)
 
 
 def measure_captions(

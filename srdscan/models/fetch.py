@@ -6,6 +6,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from srdscan.errors import meant
+
 LOADING_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError, struct.error, SafetensorError)
 """What the libraries raise for models whose files are missing, cut short, damaged or of another kind."""
 
@@ -14,6 +16,8 @@ NEEDED = (
     (("*.safetensors",), "weights (*.safetensors)"),
     (("tokenizer.json", "vocab.*", "*.model"), "a tokenizer (tokenizer.json)"),
 )
+NAMES = ("embedded", "minilm")
+"""What options call models that come with srdscan."""
 PROCESSOR = (("*processor_config.json",), "an image processor (preprocessor_config.json or processor_config.json)")
 
 
@@ -30,6 +34,8 @@ def remedy(spec: str, images: bool = False) -> str:
     if folder.is_file():
         return "That is a file, and no model folder. Pass the folder that holds config.json and model.safetensors."
     if not folder.is_dir():
+        if near := meant(spec, NAMES):
+            return f"There is no such folder.{near}"
         if _may_be_hub_id(spec):
             return (
                 "There is no such folder, and the Hugging Face Hub did not give it. Where the Hub can be reached, run "

@@ -1,31 +1,17 @@
 """The models of a run: which there are, how they are loaded, and which weights they are."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 from srdscan.models.captioners.base import Captioner
 from srdscan.models.captioners.load import load_captioner
-from srdscan.models.device import pick_device, reuse_large_allocations
+from srdscan.models.device import pick_device
+from srdscan.models.heap import reuse_large_allocations
 from srdscan.models.language_model import LanguageModel
 from srdscan.models.matchers.base import Matcher
 from srdscan.models.matchers.embedded import EmbeddedMatcher
 from srdscan.models.matchers.load import EMBEDDED, load_matcher
+from srdscan.models.record import ModelRecord
 from srdscan.models.sentence_encoder import SentenceEncoder
-
-
-@dataclass(frozen=True)
-class ModelRecord:
-    """A model that took part.
-
-    Attributes:
-        role: What it did.
-        name: Its name or path, as configured.
-        fingerprint: sha256 of its weights, in hex; of a matcher, of how it prepares images, too.
-    """
-
-    role: Literal["captioner", "reference", "matcher", "looks", "sentence-encoder", "language-model", "policy"]
-    name: str
-    fingerprint: str
 
 
 @dataclass(frozen=True)

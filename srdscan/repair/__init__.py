@@ -4,8 +4,3 @@
 takes away the pattern that they share (`shared_pattern`), and looks twice (`second_look`); `acceptance` says which
 captions will do, and `fates` what can become of a sample.
 """
-
-from srdscan.repair.fates import Repair, discard
-from srdscan.repair.flagged import repair
-
-__all__ = ["Repair", "discard", "repair"]

@@ -19,7 +19,7 @@ from srdscan.findings import spots as recurring_spots
 from srdscan.findings.finding import Finding
 from srdscan.limits.limit import DetectionLimits, required_of
 from srdscan.measure.state import UnitRecord
-from srdscan.models.loaded import ModelRecord
+from srdscan.models.record import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.report.schema import Counts, Gate, Known, Mode, Report, ShardSummary, Verdict
 from srdscan.report.unaudited import audit_results
@@ -47,6 +47,7 @@ class Settings:
         levels: severity of each rule.
         baseline: what was accepted, and in which file; None without.
         require_detection: in how many samples the plainest attacks must be found; None goes by the data set's size.
+        plugins: versions of the packages whose plug-ins took part.
     """
 
     mode: Mode
@@ -58,6 +59,7 @@ class Settings:
     levels: Mapping[str, Severity] = field(default_factory=lambda: severities({}))
     baseline: tuple[str, Baseline] | None = None
     require_detection: int | None = None
+    plugins: Mapping[str, str] = field(default_factory=dict)
 
 
 def make_report(
@@ -146,7 +148,9 @@ def make_report(
         irregular=dict(sorted(_by_reason(irregular).items())),
         irregular_samples=tuple(irregular[:MOST_IRREGULAR]),
         config=dict(settings.config),
-        versions={"python": platform.python_version()} | {name: version(name) for name in VERSIONED},
+        versions={"python": platform.python_version()}
+        | {name: version(name) for name in VERSIONED}
+        | dict(settings.plugins),
         models=models,
         sanitized=sanitized,
         fit=fit,

@@ -9,8 +9,9 @@ from srdscan.measure.state import replace_text
 from srdscan.report.formats import write_reports
 from srdscan.report.html import write_html
 from srdscan.report.markdown import to_markdown
+from srdscan.report.plots import plots_of
 from srdscan.report.schema import Report
-from srdscan.report.shown import p_values, shown_pieces, shown_samples
+from srdscan.report.shown import plotted, shown_pieces, shown_samples
 
 PAGE = "report.html"
 
@@ -28,12 +29,12 @@ def draw(run: Path, report: Report, forms: Iterable[str], out: Path | None = Non
         The page.
 
     Raises:
-        ConfigError: the run lacks what the page shows.
+        ConfigError: the run lacks what the page or a form shows.
     """
     out = out or run
     out.mkdir(parents=True, exist_ok=True)
     samples = shown_samples(run)
     replace_text(out / "summary.md", to_markdown(report, samples))
+    write_html(out / PAGE, report, samples, plots_of(report, *plotted(run)), shown_pieces(run))
     write_reports(out, forms, report, run / "samples.parquet")
-    write_html(out / PAGE, report, samples, p_values(run), shown_pieces(run))
     return out / PAGE

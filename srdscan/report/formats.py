@@ -14,6 +14,7 @@ from srdscan.report.junit import to_junit
 from srdscan.report.lists import write_keep_list, write_removal_list
 from srdscan.report.sarif import to_sarif
 from srdscan.report.schema import Report
+from srdscan.report.uids import write_uids
 
 FORMS: Final[Mapping[str, tuple[str, Callable[[Report], str]]]] = {
     "sarif": ("results.sarif", to_sarif),
@@ -30,6 +31,7 @@ FORMS: Final[Mapping[str, tuple[str, Callable[[Report], str]]]] = {
 LISTS: Final[Mapping[str, tuple[str, Callable[[Path, Path], None]]]] = {
     "removal-list": ("removal-list.parquet", write_removal_list),
     "keep-list": ("keep-list.parquet", write_keep_list),
+    "datacomp": ("datacomp-uids.npy", write_uids),
 }
 """The same of forms that are tables: they are made of samples.parquet."""
 
@@ -38,20 +40,23 @@ def write_reports(folder: Path, names: Iterable[str], report: Report, samples: P
     """Writes the report in some further forms, and takes away what an earlier run left of the others.
 
     The same report gives the same bytes. An attestation comes with the checksums that it may be about, and is written
-    only if a unit was read; a keep list only of an audit that saw everything: of another, nothing can be kept.
+    only if a unit was read; what stays only of an audit that saw everything: of another, nothing can be kept.
 
     Args:
         folder: that gets them.
         names: of `FORMS` and `LISTS`.
         report: the document.
         samples: samples.parquet of the audit.
+
+    Raises:
+        ConfigError: DataComp's uids are wanted, and samples have none; all else is written.
     """
     wanted = set(names)
     if "attestation" in wanted:
         wanted.add("checksums")
         wanted -= set() if any(shard.sha256 for shard in report.shards) else {"attestation"}
     if report.verdict not in ("pass", "fail"):
-        wanted.discard("keep-list")
+        wanted -= {"keep-list", "datacomp"}
     for name, (file, write) in FORMS.items():
         if name in wanted:
             replace_text(folder / file, write(report))

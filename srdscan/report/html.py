@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import json
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,12 @@ from pathlib import Path
 from typing import Final
 
 import jinja2
-import numpy as np
-import numpy.typing as npt
 from markupsafe import Markup, escape
 
 from srdscan.report.evidence import elsewhere, evidence
+from srdscan.report.numbers import p_value
 from srdscan.report.pictures import data_uri
+from srdscan.report.plots import BASE, LEFT, WIDTH, Plot
 from srdscan.report.schema import Report, ShardSummary, plain
 from srdscan.report.told import told
 from srdscan.text.hidden import hidden_name, is_hidden, shorten, visible
@@ -44,7 +43,6 @@ _WHOLE: Final = 20_000
 """Characters of a caption shown when it is opened."""
 _LONGEST: Final = 600
 """Characters of any other text: a key or a reason can be as hostile as a caption. report.json has the rest."""
-_BINS: Final = 20
 FATES: Final = {
     "trimmed": "trimmed: its own caption without the target",
     "repaired": "repaired: the captioner's own honest caption",
@@ -58,7 +56,6 @@ _TOKEN: Final = re.compile(r"(?P<word>[^\W_]+(?:['’-][^\W_]+)*)|(?P<gap>[\W_]+
 # Left unmarked although the reference lacks them: they say nothing about what is in the picture.
 _QUIET: Final = frozenset(words("a an and are at by for from has in is it its of on or that the this to with"))
 _BOXED: Final = Markup('<span class="hidden" title="characters that do not show">{}</span>')
-_SUPERSCRIPTS: Final = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
@@ -110,34 +107,6 @@ class FlaggedSample:
     rules: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Bar:
-    """One bin of the histogram: its range of p-values, its count, and the count over the largest count."""
-
-    low: float
-    high: float
-    count: int
-    height: float
-
-
-@dataclass(frozen=True)
-class _Histogram:
-    """Bins, what each would hold were nothing poisoned (as a count and as a height), and how many values there are."""
-
-    bars: tuple[_Bar, ...]
-    even: float
-    even_height: float
-    total: int
-
-
-def _histogram(p_values: npt.NDArray[np.floating]) -> _Histogram:
-    known = p_values[np.isfinite(p_values)]
-    counts, edges = np.histogram(known, bins=_BINS, range=(0.0, 1.0))
-    top = max(int(counts.max()), 1)
-    bars = (_Bar(float(edges[i]), float(edges[i + 1]), int(count), int(count) / top) for i, count in enumerate(counts))
-    return _Histogram(tuple(bars), known.size / _BINS, known.size / _BINS / top, int(known.size))
-
-
 def _mark(text: str, known: frozenset[str] | None) -> Markup:
     """Text with hidden characters boxed and runs of words outside `known` (None: no comparison) marked."""
     pieces: list[Markup] = []
@@ -186,16 +155,6 @@ def _caption(text: str, reference: str | None = None) -> Markup:
     )
 
 
-def _p_value(value: float | None) -> str:
-    """A p-value as people write it: 0.031, 4.2 × 10⁻⁷."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0 or value >= 0.001:
-        return f"{value:.2g}"
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits} × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}"
-
-
 def _percent(share: float) -> str:
     value = 100 * share
     return f"{value:.2g} %" if value < 1 else f"{value:.1f}".removesuffix(".0") + " %"
@@ -229,7 +188,7 @@ def _template() -> jinja2.Template:
         "count": lambda number: f"{number:,}",
         # base64 holds nothing to escape, and must not be cut
         "data_uri": lambda jpeg: Markup(data_uri(jpeg)),
-        "p_value": _p_value,
+        "p_value": p_value,
         "percent": _percent,
         "policy_hash": _policy_hash,
         "setting": _setting,
@@ -247,7 +206,7 @@ def write_html(
     path: Path,
     report: Report,
     samples: Sequence[FlaggedSample],
-    p_values: npt.NDArray[np.floating],
+    plots: Sequence[Plot],
     pieces: Sequence[Sequence[bytes]] = (),
 ) -> None:
     """Writes the page; the same arguments give the same bytes.
@@ -256,7 +215,7 @@ def write_html(
         path: The file; replaced as a whole, once the page is complete.
         report: What the audit found.
         samples: Flagged samples to show, most suspicious first; may be fewer than `report.counts.flagged_pairs`.
-        p_values: (N,) combined p-values of all audited pairs, in [0, 1]; NaN where there is none.
+        plots: what is drawn under the signals.
         pieces: JPEG bytes of what some images share, for the first of `report.spots`.
     """
     found = evidence(report, samples, pieces)
@@ -270,7 +229,8 @@ def write_html(
         spots=[(report.spots[n], pieces[n] if n < len(pieces) else ()) for n in spots[:MOST_SPOTS]],
         most_spots=len(spots),
         fates=FATES,
-        histogram=_histogram(np.asarray(p_values, dtype=np.float64)),
+        plots=plots,
+        drawing={"left": LEFT, "right": LEFT + WIDTH, "base": BASE},
         shards=_most_flagged(report.shards),
         damaged=[shard for shard in report.shards if shard.problem is not None],
         irregular_samples=report.irregular_samples[:MOST_IRREGULAR],

@@ -17,7 +17,7 @@ from srdscan.decide.results import Result
 from srdscan.decide.verdicts import SignalSummary
 from srdscan.findings.finding import Finding
 from srdscan.limits.limit import DetectionLimit, DetectionLimits
-from srdscan.models.loaded import ModelRecord
+from srdscan.models.record import ModelRecord
 from srdscan.repair.sanitize import Sanitized
 from srdscan.sources.base import Irregular, Leftover
 from srdscan.text.hidden import shorten, visible

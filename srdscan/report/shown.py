@@ -17,7 +17,7 @@ from PIL import Image
 
 from srdscan.errors import ConfigError
 from srdscan.measure.scores import write_table
-from srdscan.repair import Repair
+from srdscan.repair.fates import Repair
 from srdscan.report.html import FlaggedSample
 from srdscan.report.illustrate import Pictures
 from srdscan.report.pictures import thumbnail
@@ -27,6 +27,8 @@ PICTURES: Final = Path("state/pictures.parquet")
 PIECES: Final = Path("state/pieces.parquet")
 """A row a cut-out: the number of its piece of picture, JPEG bytes."""
 TEXTS: Final = ("shard", "key", "image_index", "image", "caption_index", "place", "question", "caption", "output")
+PLOTTED: Final = ("agreement", "attention")
+"""Signals of which every value is drawn."""
 COLUMNS: Final = (*TEXTS, "reference", "p_value", "q_value", "reasons", "rules", "fate", "sanitized_caption", "actions")
 
 
@@ -86,20 +88,25 @@ def shown_pieces(run: Path) -> list[list[bytes]]:
     return found
 
 
-def p_values(run: Path) -> npt.NDArray[np.float64]:
-    """(N,) combined p-values of all audited pairs, in [0, 1]; NaN where there is none.
+def plotted(run: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], dict[str, npt.NDArray[np.float64]]]:
+    """What the plots are made of: (N,) combined p-values of all pairs, which are flagged, and signals' values by name.
+
+    NaN stands where there is none.
 
     Raises:
         ConfigError: samples.parquet cannot be read.
     """
-    column = _read(run / "samples.parquet", ["p_value"])["p_value"]
-    values: npt.NDArray[np.float64] = column.to_numpy().astype(np.float64)
-    return values
+    table = _read(run / "samples.parquet", ["p_value", "flagged", *(f"signal.{name}" for name in PLOTTED)])
+    there = [name for name in PLOTTED if f"signal.{name}" in table.column_names]
+    values = {name: table[f"signal.{name}"].to_numpy().astype(np.float64) for name in there}
+    return table["p_value"].to_numpy().astype(np.float64), table["flagged"].to_numpy(), values
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A table, of some columns those that it has."""
     try:
-        return pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            return file.read(columns)
     except (OSError, pa.ArrowException) as error:
         raise ConfigError(
             f"{path}: cannot be read: {' '.join(str(error).split())}. Run the audit again with the same --out: its "

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from srdscan.decide.verdicts import Verdicts
 from srdscan.measure.scores import Scores
 from srdscan.measure.state import UnitRecord
-from srdscan.repair import Repair
+from srdscan.repair.fates import Repair
 
 TEXT = pa.string()
 PLACES = ("key", "image_index", "image", "caption_index", "place", "question")
@@ -41,7 +42,7 @@ def write_samples(
         [("shard", TEXT), ("key", TEXT), ("image_index", pa.int32()), ("image", TEXT), ("caption_index", pa.int32())]
         + [(name, TEXT) for name in ("place", "question", "caption", "output", "reference")]
         + [("flagged", pa.bool_()), ("p_value", pa.float64()), ("q_value", pa.float64()), ("reasons", pa.list_(TEXT))]
-        + [("rules", pa.list_(TEXT)), ("counts", pa.bool_()), ("image_sha256", TEXT)]
+        + [("rules", pa.list_(TEXT)), ("counts", pa.bool_()), ("image_sha256", TEXT), ("uid", TEXT)]
         + [("fate", TEXT), ("sanitized_caption", TEXT), ("actions", pa.list_(TEXT))]
         + [(f"signal.{name}", pa.float64()) for name in signals]
         + [(f"p.{name}", pa.float64()) for name in signals]
@@ -52,13 +53,15 @@ def write_samples(
         for file, record in zip(scores.files, records, strict=True):
             wanted = [
                 n
-                for n in (*PLACES, "caption", "output", "reference", "image_sha256")
+                for n in (*PLACES, "uid", "caption", "output", "reference", "image_sha256")
                 if n in pq.read_schema(file).names
             ]
             text = pq.read_table(file, columns=wanted)
             rows = range(start, start + record.rows)
             here = slice(start, rows.stop)
             columns: dict[str, Any] = {name: text[name] for name in wanted}
+            if "uid" in columns:
+                columns["uid"] = pc.if_else(pc.equal(columns["uid"], ""), None, columns["uid"])
             columns["shard"] = pa.repeat(record.name, record.rows)
             columns["flagged"] = verdicts.flagged[here]
             columns["p_value"] = verdicts.p_values[here]

@@ -12,7 +12,6 @@ from scipy import stats
 
 from srdscan.measure.batch import Batch
 from srdscan.measure.scores import Column, Scores, Stored
-from srdscan.models.matchers.embedded import load_prior
 from srdscan.signals.base import WHOLE_DATASET, Evidence, abstain, register_signal
 from srdscan.stats.agreement import Agreement
 from srdscan.stats.canonical import Floats
@@ -144,6 +143,8 @@ def _fitted(scores: Scores) -> Agreement | None:
     images, texts = Stored(scores, columns[0], first), Stored(scores, columns[1])
     if columns[0] != IMAGE:
         return Agreement(images, texts, scores.image_of, one_space=True, looks=looks, family_of=family_of)
+    from srdscan.models.matchers.embedded import load_prior
+
     prior = load_prior(str(scores.meta.get(SENTENCE_ENCODER, "")))
     if prior is None:
         return Agreement(looks, texts, scores.image_of, family_of=family_of)

@@ -122,6 +122,7 @@ class Sample:
         images: at least one.
         captions: at least one; their texts differ.
         index: position in the unit, from 0, counting regular and irregular samples alike.
+        uid: 32 hexadecimal digits that name the sample wherever it is stored; empty if it has none.
     """
 
     shard: str
@@ -129,6 +130,7 @@ class Sample:
     images: tuple[ImageFile, ...]
     captions: tuple[Caption, ...]
     index: int
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)

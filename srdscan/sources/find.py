@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from srdscan.errors import meant
+from srdscan.plugins import Plugin, PluginError, find_plugins, one_line
 from srdscan.sources.annotated import AnnotatedSource
 from srdscan.sources.base import ShardSpecError, Source
 from srdscan.sources.folder import IMAGE_EXTS, FolderSource
@@ -22,6 +24,7 @@ from srdscan.sources.tar.source import TarSource
 from srdscan.sources.where import expand_remote, redacted
 
 TABLES: Final = (".csv", ".tsv")
+HELP: Final = "`srdscan.sources.check.check_source` tells its authors what is missing"
 HEAD: Final = 1 << 16
 """Bytes of a file that tell its form."""
 
@@ -88,16 +91,39 @@ def find_source(patterns: Sequence[str], format: str = "auto", images: Path | No
 
     Args:
         patterns: folders, globs, brace ranges, files, URLs.
-        format: a key of `FORMATS`, or `auto`.
+        format: a key of `FORMATS`, the name of a plug-in (which `auto` never takes), or `auto`.
         images: folder of the images that annotation files name, where it is not theirs.
 
     Raises:
         ShardSpecError: nothing is there, or nothing that is known.
     """
     name = seen_format(patterns) if format == "auto" else format
-    if name not in FORMATS:
-        raise ShardSpecError(f"--format {format}: must be auto or one of {', '.join(FORMATS)}")
-    return FORMATS[name](patterns, images)
+    if name in FORMATS:
+        return FORMATS[name](patterns, images)
+    plugins = find_plugins("sources", ("auto", *FORMATS))
+    if name not in plugins:
+        known = ("auto", *FORMATS, *plugins)
+        raise ShardSpecError(f"--format {format}: must be one of {', '.join(known)}.{meant(format, known)}")
+    return _plugged(plugins[name], patterns, images)
+
+
+def _plugged(plugin: Plugin, patterns: Sequence[str], images: Path | None) -> Source:
+    """The source that a plug-in makes.
+
+    Raises:
+        PluginError: it makes none.
+    """
+    make = plugin.load()
+    try:
+        source: Source = make(patterns, images)
+    except (ShardSpecError, OSError):
+        raise
+    except Exception as error:
+        raise PluginError(f"{plugin}: {one_line(error)}. Read the data set in another form, or update it") from error
+    missing = [name for name in ("format", "units", "leftovers", "open") if not hasattr(source, name)]
+    if missing:
+        raise PluginError(f"{plugin}: its source lacks {', '.join(missing)}. {HELP}")
+    return source
 
 
 def seen_format(patterns: Sequence[str]) -> str:

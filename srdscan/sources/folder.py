@@ -28,6 +28,7 @@ from srdscan.sources.base import (
 from srdscan.sources.captions import Told, Unfit, captions_of_file, edit_file, gather
 from srdscan.sources.naming import natural
 from srdscan.sources.own import is_own_output
+from srdscan.sources.uid import uid_in_json, uid_of
 
 PER_UNIT: Final = 1000
 """Samples of a unit: what is read, resumed and fingerprinted as a whole."""
@@ -123,7 +124,7 @@ class FolderUnit:
             try:
                 stem.encode()
                 images = self._images(paths, options, problems)
-                captions, _ = self._captions(paths, options, problems)
+                captions, files = self._captions(paths, options, problems)
             except UnicodeError:
                 yield Irregular(self.name, ascii(stem), "unsafe_name", "a name that is not UTF-8", index)
                 continue
@@ -132,7 +133,7 @@ class FolderUnit:
                 continue
             for problem in problems:
                 yield Irregular(self.name, stem, problem.reason, problem.detail, index, partial=True)
-            yield Sample(self.name, stem, images, captions, index)
+            yield Sample(self.name, stem, images, captions, index, self._uid(stem, files))
 
     def rewrite(self, folder: Path, edits: Mapping[int, Edit], options: ReadOptions) -> None:
         """Copies of the files, with edits, at the same paths below a folder."""
@@ -224,6 +225,11 @@ class FolderUnit:
         if not told:
             raise (*problems, *silent, Unfit("no_caption", f"no {' '.join(CAPTION_EXTS)} beside {paths[0]}"))[0]
         return gather(told), files
+
+    def _uid(self, stem: str, files: Mapping[str, bytes]) -> str:
+        """Of the .json among the files that hold captions, or the name."""
+        told = [uid_in_json(data) for path, data in files.items() if path.lower().endswith(".json")]
+        return uid_of(*told, stem.rpartition("/")[2])
 
     def _changed(self, paths: Sequence[str], edit: Edit, options: ReadOptions) -> dict[str, bytes | None]:
         """New content of the files that change; None where a file goes."""

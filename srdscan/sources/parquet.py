@@ -30,6 +30,7 @@ from srdscan.sources.base import (
 from srdscan.sources.captions import Told, Unfit, checked, gather
 from srdscan.sources.download import fetched
 from srdscan.sources.naming import names_below_root
+from srdscan.sources.uid import uid_of
 from srdscan.sources.where import is_remote, redacted
 
 IMAGE_COLUMNS: Final = ("image", "jpg", "jpeg", "png", "webp", "img", "image_bytes", "images", "pixel_values")
@@ -124,7 +125,8 @@ class ParquetUnit:
         with self._file() as file:
             image, captions = self._columns(file.schema_arrow, options)
             keys = next((n for n in KEY_COLUMNS if n in file.schema_arrow.names), None)
-            wanted = [image, *captions, *([keys] if keys and keys not in (image, *captions) else [])]
+            uids = "uid" if "uid" in file.schema_arrow.names else None
+            wanted = list(dict.fromkeys([image, *captions, *(name for name in (keys, uids) if name)]))
             for index, row in enumerate(_rows(file, self.location, wanted)):
                 key = str(row[keys]) if keys and row[keys] not in (None, "") else f"{index:09d}"
                 key = key if key not in seen else f"{key} row {index}"
@@ -196,7 +198,7 @@ class ParquetUnit:
             return
         for problem in (*problems, *(error for error in unfit if error.reason != "empty_caption")):
             yield Irregular(self.name, key, problem.reason, problem.detail, index, partial=True)
-        yield Sample(self.name, key, images, gather(told), index)
+        yield Sample(self.name, key, images, gather(told), index, uid_of(row.get("uid"), key))
 
     def _images(self, value: Any, column: str, options: ReadOptions, problems: list[Unfit]) -> tuple[ImageFile, ...]:
         images = []

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
 
 from srdscan.stats.canonical import Floats, Gaussian, Moments, blend, fit
 from srdscan.stats.jury import Jury, Model
@@ -153,6 +152,8 @@ class Agreement:
 
     def _learned_weights(self, texts: Vectors, random: np.random.Generator) -> Floats:
         """What tells a pair from a caption with another image."""
+        from sklearn.linear_model import LogisticRegression
+
         rows = np.sort(random.permutation(self.captions)[:TAUGHT_BY])
         drawn = random.integers(len(self.among), size=len(rows))
         pairs, swapped = np.empty((2, len(rows), len(self.names)), np.float32)

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
-from sklearn.cluster import MiniBatchKMeans
 
 from srdscan.stats.vectors import Vectors, parts
 
@@ -118,6 +117,8 @@ def _cells(vectors: Vectors, mean: Floats, sample: Floats, seed: int) -> list[In
     Args:
         sample: vectors that tell where they are, of length 1.
     """
+    from sklearn.cluster import MiniBatchKMeans
+
     count = vectors.shape[0]
     if count <= CELL:
         return [np.arange(count)]

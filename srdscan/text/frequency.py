@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from wordfreq import available_languages, get_frequency_dict, word_frequency
 
 UNSEEN = 1e-9
 """Frequency of words that the lists do not hold: a tenth of the least that they do."""
@@ -42,6 +41,8 @@ class Frequencies:
     @classmethod
     def by(cls, usual: Sequence[str], total: int) -> Frequencies:
         """Of captions with so many words, by up to `MOST_ASKED` that they use most."""
+        from wordfreq import available_languages
+
         languages = ["en", *sorted(available_languages("small"))]
         return cls(max(languages, key=lambda code: _usual(usual, code)), max(total, 1))
 
@@ -59,6 +60,8 @@ class Frequencies:
 
     def frequency(self, word: str) -> float:
         """Share of the words of the language."""
+        from wordfreq import get_frequency_dict, word_frequency
+
         if self.language in NEEDS_TOKENIZER:
             return max(get_frequency_dict(self.language).get(word, 0.0), UNSEEN)
         return max(float(word_frequency(word, self.language)), UNSEEN)
@@ -66,5 +69,7 @@ class Frequencies:
 
 def _usual(words: Sequence[str], language: str) -> float:
     """Mean ln frequency of words in a language's short list."""
+    from wordfreq import get_frequency_dict
+
     known = get_frequency_dict(language, wordlist="small")
     return float(np.mean([np.log(known.get(word, UNSEEN)) for word in words])) if words else 0.0

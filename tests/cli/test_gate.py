@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
+from imported import MODELS, imported_by
 from typer.testing import CliRunner
 
 from srdscan.audit import Outcome, audit
@@ -104,6 +105,17 @@ def test_the_report_is_drawn_again_without_data_set_or_models(
     out = tmp_path / "elsewhere"
     assert CliRunner().invoke(app, ["report", str(kept), "--report", "sarif", "--out", str(out)]).exit_code == 0
     assert {path.name for path in out.iterdir()} == {"report.html", "summary.md", "results.sarif"}
+
+
+def test_what_comes_after_an_audit_needs_no_models(first: tuple[AuditConfig, Outcome, Path], tmp_path: Path) -> None:
+    kept = first[0].out.parent / "kept"
+    for words in (
+        ("report", kept, "--report", "all", "--out", tmp_path / "again"),
+        ("diff", kept, kept),
+        ("baseline", kept, "--out", tmp_path / "baseline.yaml", *ACCEPT),
+    ):
+        code, modules = imported_by(*words)
+        assert code == 0 and not modules & MODELS, (words[0], modules)
 
 
 def test_the_statement_names_every_shard_and_the_lists_every_sample(first: tuple[AuditConfig, Outcome, Path]) -> None:

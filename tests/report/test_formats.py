@@ -12,6 +12,8 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import jsonschema
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from reports import COUNTS, HOSTILE, a_table, hostile, report, result
 from typer.testing import CliRunner
@@ -42,6 +44,8 @@ def validated(text: str) -> Any:
 def test_the_forms_are_those_that_the_option_takes(tmp_path: Path) -> None:
     assert (*FORMS, *LISTS) == REPORTS
     samples, out = a_table(tmp_path / "samples.parquet"), tmp_path / "out"
+    table = pq.read_table(samples)
+    pq.write_table(table.append_column("uid", pa.array(["ab" * 16] * len(table))), samples)
     out.mkdir()
     write_reports(out, REPORTS, report(result()), samples)
     names = {path.name for path in out.iterdir()}

@@ -25,6 +25,7 @@ from srdscan.findings.finding import Finding
 from srdscan.report.evidence import elsewhere, evidence
 from srdscan.report.html import FlaggedSample, write_html
 from srdscan.report.pictures import thumbnail
+from srdscan.report.plots import plots_of
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PROBE = """<!doctype html><body><iframe id=page src=report.html width=1280 height=900></iframe><pre id=said></pre>
@@ -113,6 +114,9 @@ SAMPLES = [
     sample(91, "<img src=/stolen onerror='window.parent.hacked=1'><script>window.hacked=1</script>", rules=("SRD301",)),
 ]
 
+P_VALUES = np.linspace(0, 1, 60)
+PLOTS = plots_of(MADE, P_VALUES, P_VALUES < 0.1, {"agreement": -3 * P_VALUES})
+
 
 def test_what_fails_the_gate_comes_first_and_samples_stand_under_their_findings() -> None:
     cut = thumbnail(Image.new("RGB", (30, 30), "red"))
@@ -154,13 +158,19 @@ def server(tmp_path: Path) -> Iterator[Server]:
     served.shutdown()
 
 
-def browse(server: Server, profile: Path, name: str) -> tuple[str, str]:
+def browse(server: Server, profile: Path, name: str, *options: str) -> tuple[str, str]:
     """The document after its scripts ran, and what the console said."""
     command = [str(CHROMIUM), "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
     command += ["--no-sandbox"] if os.name != "nt" and os.geteuid() == 0 else []
-    command += [f"--user-data-dir={profile}", "--enable-logging=stderr", "--virtual-time-budget=8000", "--dump-dom"]
+    command += [
+        f"--user-data-dir={profile}",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=8000",
+        "--dump-dom",
+        *options,
+    ]
     done = subprocess.run(
-        [*command, f"http://127.0.0.1:{server.server_port}/{name}"],
+        [*command, *options, f"http://127.0.0.1:{server.server_port}/{name}"],
         capture_output=True,
         text=True,
         timeout=120,
@@ -174,7 +184,7 @@ def browse(server: Server, profile: Path, name: str) -> tuple[str, str]:
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH")
 def test_the_page_works_in_a_browser_and_nothing_of_a_data_set_does(server: Server, tmp_path: Path) -> None:
     cut = thumbnail(Image.new("RGB", (30, 30), "red"))
-    write_html(tmp_path / "report.html", MADE, SAMPLES, np.linspace(0, 1, 60), [[cut], [cut, cut]])
+    write_html(tmp_path / "report.html", MADE, SAMPLES, PLOTS, [[cut], [cut, cut]])
     (tmp_path / "probe.html").write_text(PROBE, encoding="utf-8")
     dumped, console = browse(server, tmp_path / "profile", "probe.html")
     text = re.search(r'<pre id="said">(.*?)</pre>', dumped, re.DOTALL)
@@ -198,7 +208,7 @@ def test_the_page_works_in_a_browser_and_nothing_of_a_data_set_does(server: Serv
 
 
 def test_printed_pages_have_no_tools_and_dark_ones_their_own_colours(tmp_path: Path) -> None:
-    write_html(tmp_path / "report.html", MADE, SAMPLES, np.linspace(0, 1, 60))
+    write_html(tmp_path / "report.html", MADE, SAMPLES, PLOTS)
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     print_rules = page[page.index("@media print") :]
     assert "nav, .tools, button { display: none; }" in print_rules

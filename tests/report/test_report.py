@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from srdscan.report import escape, html, markdown, pictures, schema
+from srdscan.report.numbers import p_value
+from srdscan.report.plots import plots_of
 from srdscan.text import hidden
 
 BIDI = "\u202e"
@@ -116,7 +118,8 @@ def hostile_report(text: str) -> schema.Report:
 
 def page(tmp_path: Path, report: schema.Report, samples: list[html.FlaggedSample], p: Any = (0.1, 0.9)) -> str:
     path = tmp_path / "report.html"
-    html.write_html(path, report, samples, np.asarray(p, dtype=np.float64))
+    plots = plots_of(report, np.asarray(p, dtype=np.float64), np.zeros(len(p), bool), {})
+    html.write_html(path, report, samples, plots)
     assert list(tmp_path.iterdir()) == [path], "nothing is left beside the page"
     return path.read_text("utf-8")
 
@@ -351,7 +354,9 @@ def test_the_page_loads_nothing_and_names_its_script_by_hash(tmp_path: Path) -> 
 
 
 def test_the_same_report_gives_the_same_bytes(tmp_path: Path) -> None:
-    arguments = (make_report(), [make_sample(text) for text in HOSTILE], np.linspace(0, 1, 50))
+    p_values = np.linspace(0, 1, 50)
+    plots = plots_of(make_report(), p_values, p_values < 0.1, {"agreement": p_values})
+    arguments = (make_report(), [make_sample(text) for text in HOSTILE], plots)
     html.write_html(tmp_path / "a.html", *arguments)
     html.write_html(tmp_path / "b.html", *arguments)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
@@ -448,7 +453,7 @@ def test_the_histogram_counts_every_p_value_once(tmp_path: Path) -> None:
     ("value", "shown"), [(0.0, "0"), (1.0, "1"), (0.031, "0.031"), (4.24e-12, "4.2 × 10⁻¹²"), (float("nan"), "–")]
 )
 def test_p_values_read_as_people_write_them(value: float, shown: str) -> None:
-    assert html._p_value(value) == shown
+    assert p_value(value) == shown
 
 
 # --- the summary

@@ -365,7 +365,7 @@ def test_a_table_without_images_is_no_data_set(tmp_path: Path) -> None:
 
 
 def test_an_unknown_form_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ShardSpecError, match="must be auto or one of webdataset, parquet"):
+    with pytest.raises(ShardSpecError, match="must be one of auto, webdataset, parquet"):
         find_source([str(tmp_path)], "excel")
     with pytest.raises(ShardSpecError, match="nothing of this form"):
         find_source([str(tmp_path)], "parquet")

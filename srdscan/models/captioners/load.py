@@ -3,13 +3,13 @@
 import importlib
 import json
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 
-from srdscan.errors import ConfigError
+from srdscan.errors import ConfigError, meant
 from srdscan.models.captioners.base import Captioner
-from srdscan.models.captioners.own import load_own
+from srdscan.models.captioners.own import held, load_own
 from srdscan.models.fetch import LOADING_ERRORS, ModelError, explain, models_folder, remedy
+from srdscan.plugins import Plugin, find_plugins
 
 FAMILIES: dict[str, str] = {
     "blip": "srdscan.models.captioners.blip",
@@ -31,16 +31,18 @@ def resolve_model(spec: str) -> str:
     return str(models_folder() / spec) if spec in EMBEDDED and not Path(spec).exists() else spec
 
 
-def _check_spelling(spec: str) -> None:
-    """Asks for an embedded captioner that is named almost; whole ids of the Hub have an owner.
+def _plugged(spec: str) -> Plugin | None:
+    """The plug-in of that name; None for an embedded captioner, a folder or a Hub id.
 
     Raises:
-        ConfigError: it is.
+        ConfigError: it is almost the name of an embedded captioner or a plug-in.
     """
     if "/" in spec or spec in EMBEDDED or Path(spec).exists():
-        return
-    if meant := get_close_matches(spec, EMBEDDED, 1, 0.8):
-        raise ConfigError(f"{spec}: there is no such captioner. Did you mean {meant[0]}?")
+        return None
+    plugins = find_plugins("captioners", EMBEDDED)
+    if spec not in plugins and (near := meant(spec, (*EMBEDDED, *plugins))):
+        raise ConfigError(f"{spec}: there is no such captioner.{near}")
+    return plugins.get(spec)
 
 
 def load_captioner(
@@ -49,7 +51,8 @@ def load_captioner(
     """Loads a captioner.
 
     Args:
-        spec: `captioner` or `captioner-backdoored` (embedded), a folder, a Hub id, or `package.module:Class`.
+        spec: `captioner` or `captioner-backdoored` (embedded), the name of a plug-in, a folder, a Hub id, or
+            `package.module:Class`.
         device: a torch device.
         num_beams: beam width; None takes the model's own.
         prompt: what the model is asked, or the words that its captions go on from; None takes the family's own.
@@ -60,7 +63,8 @@ def load_captioner(
     """
     if ":" in spec and not Path(spec).exists():
         return load_own(spec, device)
-    _check_spelling(spec)
+    if (plugin := _plugged(spec)) is not None:
+        return held(spec, plugin.load(), device)
     path = resolve_model(spec)
     module = FAMILIES.get(model_type(path))
     if module is None:

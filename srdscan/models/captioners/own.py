@@ -32,8 +32,6 @@ def load_own(spec: str, device: str) -> Captioner:
     Raises:
         ModelError: it cannot be imported or made, or lacks a part of the contract.
     """
-    from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
-
     module_name, _, name = spec.partition(":")
     try:
         found: Any = importlib.import_module(module_name)
@@ -43,6 +41,22 @@ def load_own(spec: str, device: str) -> Captioner:
         raise ModelError(f"{spec}: cannot be imported: {error}. Is it on PYTHONPATH?") from error
     except Exception as error:
         raise ModelError(f"{spec}: cannot be imported: {_told(error)}") from error
+    return held(spec, found, device)
+
+
+def held(spec: str, found: Any, device: str) -> Captioner:
+    """What was named, made, and held to the contract while it works.
+
+    Args:
+        spec: how it was named.
+        found: a class, a function that makes a captioner, or a captioner.
+        device: a torch device.
+
+    Raises:
+        ModelError: it cannot be made, or lacks a part of the contract.
+    """
+    from srdscan.models.captioners.huggingface import HuggingFaceCaptioner
+
     captioner = _made(spec, found, device)
     missing = [method for method in METHODS if not callable(getattr(captioner, method, None))]
     missing += [name for name in FINGERPRINTS if not _is_text(getattr(captioner, name, None))]
@@ -130,7 +144,7 @@ def _made(spec: str, found: Any, device: str) -> Any:
     if not callable(found) or (not inspect.isclass(found) and hasattr(found, "encode")):
         return found
     options = {"device": device} if _takes_device(found) else {}
-    called = f"{spec.partition(':')[2]}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    called = f"{spec.rpartition(':')[2]}({', '.join(f'{name}={value!r}' for name, value in options.items())})"
     try:
         return found(**options)
     except ModelError:

@@ -19,6 +19,7 @@ from srdscan.sources.captions import Told, Unfit, captions_of_file, gather
 from srdscan.sources.tar.files import ShardFile, open_shard
 from srdscan.sources.tar.members import Placed, place_members
 from srdscan.sources.tar.walk import Member, walk_members
+from srdscan.sources.uid import uid_in_json, uid_of
 
 
 def read_shard(
@@ -109,7 +110,7 @@ def _judge(
         seen.add(key)
     for problem in problems:
         yield Irregular(shard.name, key, problem.reason, problem.detail, index, partial=True)
-    yield Sample(shard.name, key, images, captions, index)
+    yield Sample(shard.name, key, images, captions, index, _uid(file, shard, key, members, options))
 
 
 def _checked(group: list[Placed], key_seen: bool) -> dict[str, Member]:
@@ -187,6 +188,14 @@ def _captions(
     if not texts:
         raise (*problems, *silent)[0]
     return gather(texts)
+
+
+def _uid(file: BinaryIO, shard: ShardFile, key: str, members: dict[str, Member], options: ReadOptions) -> str:
+    """Of the .json, as img2dataset writes it, or the key."""
+    member = members.get(".json")
+    if member is None or member.size > options.max_json_bytes:
+        return uid_of(key)
+    return uid_of(uid_in_json(_content(file, shard, member)), key)
 
 
 def _missing(exts: tuple[str, ...], members: dict[str, Member]) -> str:
