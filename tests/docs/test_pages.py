@@ -21,6 +21,7 @@ from srdscan.cli.commands import app
 from srdscan.cli.options import settings
 from srdscan.config import AuditConfig
 from srdscan.errors import ConfigError
+from srdscan.plugins import GROUPS
 from srdscan.rules import RULES, find_rule
 from srdscan.signals import SIGNALS
 
@@ -105,8 +106,11 @@ def test_blocks_of_data_are_well_formed_and_what_is_not_run_says_why(page: Path)
     for block in blocks(page):
         if block.language in ("yaml", "yml"):
             assert yaml.safe_load(block.text) is not None, block.where
+        if block.language == "toml":
+            groups = tomllib.loads(block.text)["project"]["entry-points"]
+            assert groups and groups.keys() <= {f"srdscan.{group}" for group in GROUPS}, block.where
         assert block.mark != "not run" or block.note, f"{block.where}: says no reason"
-        assert block.language in (*SHELL, "python"), f"{block.where}: {block.language} is looked at by no test"
+        assert block.language in (*SHELL, "python", "toml"), f"{block.where}: {block.language} is looked at by no test"
 
 
 def run_command(call: list[str], block: Block) -> None:
