@@ -5,7 +5,7 @@
 
 | group | named by | the object |
 |---|---|---|
-| `srdscan.captioners` | `--captioner`, `--reference`, `--base` | a class or function, as for `package.module:Class` |
+| `srdscan.captioners` | `--captioner`, `--reference` | a class or function, as for `package.module:Class` |
 | `srdscan.signals` | `--signal` | a class without arguments, or a signal (`srdscan.signals.base.Signal`) |
 | `srdscan.sources` | `--format` | a function of patterns and the folder of images, or None, that makes a `Source` |
 | `srdscan.triggers` | `srdscan poison --trigger` | a class without arguments (`srdscan.attacks.triggers.Trigger`) |

@@ -40,9 +40,9 @@ class _Commands(TyperGroup):
 
 
 def laid_out(text: str) -> str:
-    """A docstring as a terminal's help: paragraphs are filled, and lines that are indented stay as they are.
+    r"""A docstring as a terminal's help: paragraphs are filled, and lines that are indented stay as they are.
 
-    >>> laid_out("Twice:\\n\\n    srdscan rules").split("\\n\\n")[1] == "\\b\\n    srdscan rules"
+    >>> laid_out("Twice:\n\n    srdscan rules\n\nand again").split("\n\n")[1] == "\b\n    srdscan rules"
     True
     """
     parts = inspect.cleandoc(text).split("\n\n")
