@@ -21,6 +21,8 @@ from srdscan.audit import audit
 from srdscan.cli.commands import app
 from srdscan.config import AuditConfig, ConfigError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 CANARY = "captioner-backdoored"
 

@@ -13,6 +13,8 @@ from srdscan.evaluate import evaluate
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 CANARY = "captioner-backdoored"
 

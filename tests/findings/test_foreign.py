@@ -14,6 +14,8 @@ from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.stats.likeness import Likeness
 from srdscan.text.frequency import Frequencies
 
+pytestmark = pytest.mark.slow
+
 COUNT = 400
 WORDS = [word for word in top_n_list("en", 1500) if word.isalpha() and len(word) > 3]
 FORMS = ["a {} and a {} with the {} {}", "the {} {} of a {} near the {}", "two {} in the {}, {} and {}"]

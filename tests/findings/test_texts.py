@@ -21,6 +21,8 @@ from srdscan.models.sentence_encoder import SentenceEncoder
 from srdscan.signals.base import Evidence
 from srdscan.stats.likeness import Likeness
 
+pytestmark = pytest.mark.slow
+
 COUNT = 600
 
 

@@ -13,6 +13,8 @@ from srdscan.audit import Outcome, audit
 from srdscan.config import AuditConfig, ConfigError
 from srdscan.models.captioners.load import load_captioner
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> AuditConfig:

@@ -25,6 +25,8 @@ from srdscan.lab.victims import Attack, shipped_captioner
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -16,6 +16,8 @@ from srdscan.limits.search import _sizes, measured_at_most
 from srdscan.models.loaded import Models
 from srdscan.progress import Quiet
 
+pytestmark = pytest.mark.slow
+
 COUNT = 100
 
 

@@ -14,6 +14,8 @@ from srdscan.config import ConfigError, TrainConfig, load_config
 from srdscan.policy.store import FILE_NAME, load_policy
 from srdscan.train import train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:

@@ -18,6 +18,8 @@ from srdscan.policy.store import load_policy
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard
 
+pytestmark = pytest.mark.slow
+
 CANARY = "captioner-backdoored"
 
 

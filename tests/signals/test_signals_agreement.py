@@ -18,6 +18,8 @@ from srdscan.signals.agreement import CAPTION, IMAGE, MATCHER_CAPTION, MATCHER_I
 from srdscan.sources.base import Sample
 from srdscan.sources.tar import read_shard, rewrite_shard
 
+pytestmark = pytest.mark.slow
+
 
 def mixture(count: int, unrelated: int, seed: int = 0) -> np.ndarray:
     random = np.random.default_rng(seed)
