@@ -17,7 +17,6 @@ from srdscan import scenes
 from srdscan.config import AuditConfig
 from srdscan.models import loaded
 from srdscan.models.captioners.load import EMBEDDED, load_captioner
-from srdscan.models.sentence_encoder import Remembering, SentenceEncoder
 
 KEPT = {*EMBEDDED, AuditConfig.sentence_encoder, AuditConfig.language_model}
 
@@ -41,23 +40,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def audits_share_the_embedded_models() -> Iterator[None]:
     """An audit loads and fingerprints its models for four seconds; the embedded ones are loaded once a process.
 
-    Nothing in an audit writes to a model, and tests audit the same captions again and again: each is embedded once.
-    What runs `srdscan` in a process of its own loads and embeds as a user's run does.
+    Nothing in an audit writes to a model. What runs `srdscan` in a process of its own loads them as a user's run does.
     """
 
     def keep(load: Callable[..., Any]) -> Callable[..., Any]:
         kept = functools.cache(load)
         return lambda name, *options: (kept if name in KEPT else load)(name, *options)
 
-    def remembering(*options: Any) -> SentenceEncoder:
-        encoder = SentenceEncoder(*options)
-        encoder.embed = Remembering(encoder.embed)  # type: ignore[method-assign]
-        return encoder
-
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("load_captioner", "LanguageModel"):
+        for name in ("load_captioner", "SentenceEncoder", "LanguageModel"):
             patch.setattr(loaded, name, keep(getattr(loaded, name)))
-        patch.setattr(loaded, "SentenceEncoder", keep(remembering))
         yield
 
 
