@@ -15,10 +15,10 @@ images, rest    the likeness of the images, and of the captions with the term cu
                 random, larger where the term goes with what is shown, or with what else is said.
 
 Terms that go with neither (both below `LOOSE`) are held against each other: over-use and meaning, each in the
-spreads of these terms, are added up, and the sum, in its own spread again, is a term's z. One that is over-used by no
-more than a spread is not tried, and of a phrase its rarest word must belong to nothing, too. What the data set's own
-terms reach is what an honest one reaches: names are much over-used in a data set of names, and a word such as "photo"
-means something that no image shows. Reading captions without a term takes time, so only some terms are: those that a
+spreads of these terms, are added up, and the sum, in its own spread again, is a term's z. One that is over-used, or
+means, no more than a spread more than usual is not tried, and of a phrase its rarest word must belong to nothing, too.
+What the data set's own terms reach is what an honest one reaches: names are much over-used in a data set of names, and
+a word such as "photo" means something that no image shows. Reading captions without a term takes time, so only some terms are: those that a
 draw chose, to know what is usual, and those whose captions are the furthest apart from others, term included.
 """
 
@@ -95,7 +95,7 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
     )
     apart = np.sqrt(texts.squared(parts))
     drawn = np.sort(np.argsort([_draw(term, seed) for term in terms], kind="stable")[:USUAL])
-    first = np.argsort(-_standing(overuse, apart, drawn), kind="stable")[:STRANGEST]
+    first = np.argsort(-_standing(overuse, apart, drawn, texts.chance), kind="stable")[:STRANGEST]
     asked = np.union1d(drawn, first)
     rest, meaning = np.full((2, len(loose)), np.nan)
 
@@ -111,8 +111,9 @@ def find_foreign(said: Said, embeddings: Vectors, images: Likeness, embed: Embed
     usual = np.intersect1d(drawn, alone)
     if len(usual) < ENOUGH_TERMS:
         return []
-    z_values = _standing(overuse, meaning, usual)
-    alone = alone[_in_spreads(overuse, usual)[alone] > 1.0]  # much meaning alone is "in the", or "photo"
+    z_values = _standing(overuse, meaning, usual, texts.chance)
+    both = np.minimum(_in_spreads(overuse, usual), _in_spreads(meaning, usual, texts.chance))
+    alone = alone[both[alone] > 1.0]  # much meaning alone is "in the", or "photo"; much over-use a name on a map
     places = [int(place) for place in alone if stats.norm.sf(z_values[place]) * len(loose) <= SIGNIFICANT]
     # "on a unicycle" is in too few captions to tell that its images are alike; "unicycle" can
     words = [frequencies.rarest(terms[place]) for place in places]
@@ -157,15 +158,19 @@ def _loose(said: Said, most: float, images: Likeness, order: npt.NDArray[np.int6
     return [place for place in longest_of_each(words, one_each) if said.sizes[place] <= most and alike[place] < LOOSE]
 
 
-def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
-    """z of the sum of over-use and meaning, in the upper spreads of the usual terms."""
-    total = sum(_in_spreads(values, usual) for values in (overuse, meaning))
-    return _in_spreads(np.asarray(total), usual)
+def _standing(overuse: Doubles, meaning: Doubles, usual: npt.NDArray[np.int64], chance: float) -> Doubles:
+    """z of the sum of over-use and meaning, in the upper spreads of the usual terms.
+
+    Where captions are so long that a word hardly changes them, or all terms are alike in one of the two, their spreads
+    say nothing: that of meaning is at least what chance makes of a group, that of the sum what two spreads add up to.
+    """
+    total = _in_spreads(overuse, usual) + _in_spreads(meaning, usual, chance)
+    return _in_spreads(total, usual, np.sqrt(2.0))
 
 
-def _in_spreads(values: Doubles, usual: npt.NDArray[np.int64]) -> Doubles:
+def _in_spreads(values: Doubles, usual: npt.NDArray[np.int64], least: float = 1e-9) -> Doubles:
     centre, high = np.quantile(values[usual], [0.5, 0.84])
-    return np.asarray((values - centre) / max(high - centre, 1e-9))
+    return np.asarray((values - centre) / max(high - centre, least))
 
 
 def _draw(words: Sequence[str], seed: int) -> int:

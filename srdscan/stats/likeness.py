@@ -51,6 +51,11 @@ class Likeness:
             return mean.astype(np.float32), 0.0, 1.0
         return mean.astype(np.float32), square, float(np.sqrt(2.0 * np.square(covariance).sum()) / square)
 
+    @property
+    def chance(self) -> float:
+        """Standard deviation of sqrt(T) over groups drawn at random: half that of T, whose mean is 1."""
+        return self._moments[2] / 2
+
     def __call__(self, group: Indices) -> float:
         """z of a group; large when its images show the same things."""
         return float(self.of_groups([group])[0])
