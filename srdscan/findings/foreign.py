@@ -18,8 +18,9 @@ Terms that go with neither (both below `LOOSE`) are held against each other: ove
 spreads of these terms, are added up, and the sum, in its own spread again, is a term's z. One that is over-used, or
 means, no more than a spread more than usual is not tried, and of a phrase its rarest word must belong to nothing, too.
 What the data set's own terms reach is what an honest one reaches: names are much over-used in a data set of names, and
-a word such as "photo" means something that no image shows. Reading captions without a term takes time, so only some terms are: those that a
-draw chose, to know what is usual, and those whose captions are the furthest apart from others, term included.
+a word such as "photo" means something that no image shows. Reading captions without a term takes time, so only some
+terms are: those that a draw chose, to know what is usual, and those whose captions are the furthest apart from others,
+term included.
 """
 
 from __future__ import annotations
