@@ -69,7 +69,8 @@ def test_a_hub_id_comes_with_the_command_that_fetches_it(kind: str) -> None:
 
 
 @pytest.mark.parametrize("spec", ["/data/models/x", "./x", "../x", "~/x", "a/b/c", "models/x/"])
-def test_a_path_is_not_taken_for_a_hub_id(spec: str) -> None:
+def test_a_path_is_not_taken_for_a_hub_id(spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert f"hf download {spec}" not in remedy(spec)
     assert "Check the path" in remedy(spec)
 

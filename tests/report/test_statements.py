@@ -26,7 +26,7 @@ from srdscan.rules import RULES
 
 
 def test_the_lists_say_what_to_keep_and_what_to_remove_and_accepted_findings_stay(tmp_path: Path) -> None:
-    write_reports(tmp_path, LISTS, report(result()), a_table(tmp_path / "samples.parquet"))
+    write_reports(tmp_path, ["removal-list", "keep-list"], report(result()), a_table(tmp_path / "samples.parquet"))
     removed = pq.read_table(tmp_path / "removal-list.parquet").to_pylist()
     assert [(row["shard"], row["key"], row["caption_index"], row["rules"]) for row in removed] == [
         ("a.tar", "0001", 0, ["SRD101"])
