@@ -221,7 +221,8 @@ def _without(cuts: Sequence[_Cut], corpus: Corpus, texts: Likeness, embed: Embed
     sizes = np.array([len(cut.rows) for cut in cuts])
     holding = [cut.holding for cut in cuts]
     left = texts.squared_of_others(np.split(vectors, np.cumsum(sizes)[:-1]), holding)
-    held = texts.squared_of_others([texts.vectors[np.sort(cut.rows)] for cut in cuts], holding)
+    whole = texts.vectors[rows]
+    held = texts.squared_of_others([whole[np.searchsorted(rows, np.sort(cut.rows))] for cut in cuts], holding)
     return texts.z_of(left, sizes), np.sqrt(held) - np.sqrt(left)
 
 
